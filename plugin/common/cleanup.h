@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cleanup.h: values that free themselves at the end of their scope.
+ *
+ * `CLEANUP_FREE char *text = NULL;` in place of a goto ladder: every way out of the scope releases what
+ * was made so far.  steal_pointer() and steal_fd() take the value out, for the way out that keeps it.
+ */
+#ifndef SIDECAR_CLEANUP_H
+#define SIDECAR_CLEANUP_H
+
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static inline void cleanup_free(void *pointer)
+{
+    free(*(void **)pointer);
+}
+
+/* close(2) releases the descriptor whatever it returns (Linux), and what was only read has nothing to lose. */
+static inline void cleanup_fd(const int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+}
+
+static inline void cleanup_json(json_object **object)
+{
+    (void)json_object_put(*object);
+}
+
+#define CLEANUP_FREE __attribute__((cleanup(cleanup_free)))
+#define CLEANUP_FD   __attribute__((cleanup(cleanup_fd)))
+#define CLEANUP_JSON __attribute__((cleanup(cleanup_json)))
+
+static inline void *steal_pointer_from(void *pointer)
+{
+    void *value = *(void **)pointer;
+    *(void **)pointer = NULL;
+    return value;
+}
+
+/* `return steal_pointer(&text);` */
+#define steal_pointer(pointer) ((__typeof__(*(pointer)))steal_pointer_from(pointer))
+
+static inline int steal_fd(int *fd)
+{
+    int value = *fd;
+    *fd = -1;
+    return value;
+}
+
+#endif
