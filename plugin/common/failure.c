@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * failure.c: messages that stay one harmless line, whatever value they quote.
+ *
+ * The text is formatted first and made safe afterwards, so no caller can forget to.
+ */
+#include "failure.h"
+
+#include "utf8.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Copies text into a buffer of size bytes, cut between two characters if it does not fit. */
+static void copy_printable(char *to, size_t size, const char *text)
+{
+    size_t length = strlen(text);
+    size_t used = 0;
+
+    while (length > 0) {
+        char escaped[sizeof "\\xff"];
+        const char *piece = text;
+        uint32_t code_point;
+        size_t taken = utf8_decode(text, length, &code_point);
+        size_t piece_len = taken;
+
+        if (taken == 0 || is_control(code_point)) {
+            taken = 1;
+            piece = escaped;
+            piece_len = sizeof escaped - 1;
+            (void)snprintf(escaped, sizeof escaped, "\\x%02x", (unsigned char)text[0]);
+        }
+        if (used + piece_len >= size)
+            break;
+        memcpy(to + used, piece, piece_len);
+        used += piece_len;
+        text += taken;
+        length -= taken;
+    }
+    to[used] = '\0';
+}
+
+enum bottle_result failure_set(struct failure *failure, enum bottle_result result,
+                               const char *format, ...)
+{
+    /* Twice the room, so that a character that is cut at its end never reaches the message. */
+    char text[2 * FAILURE_MESSAGE_SIZE];
+    va_list arguments;
+
+    va_start(arguments, format);
+    int length = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    copy_printable(failure->message, sizeof failure->message, length < 0 ? format : text);
+    return result;
+}
+
+enum bottle_result result_of_errno(int error)
+{
+    switch (error) {
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return BOTTLE_DENIED;
+    case EADDRINUSE:
+    case EBUSY:
+    case EEXIST:
+    case ENOTEMPTY:
+        return BOTTLE_CONFLICT;
+    case ETIMEDOUT:
+        return BOTTLE_TIMEOUT;
+    case EINVAL:
+    case EISDIR:
+    case ELOOP:
+    case ENAMETOOLONG:
+    case ENOTDIR:
+        return BOTTLE_INVALID;
+    case EADDRNOTAVAIL:
+    case EAFNOSUPPORT:
+    case ECONNREFUSED:
+    case ECONNRESET:
+    case EDQUOT:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case ENODEV:
+    case ENOENT:
+    case ENOSPC:
+    case ENOSYS:
+    case ENXIO:
+    case EOPNOTSUPP:
+    case EPIPE:
+    case ESRCH:
+        return BOTTLE_UNAVAILABLE;
+    default:
+        return BOTTLE_INTERNAL;
+    }
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * control_client.c: one connection a request.
+ *
+ * The relay's names in the abstract name space are bound by whoever comes first, so each answer is
+ * trusted only after SO_PEERCRED has said that this user, or root, is at the other end (unix(7)).
+ */
+#include "control_client.h"
+
+#include "common/cleanup.h"
+#include "relay/protocol.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define ANSWER_WAIT_MS 5000
+#define END_WAIT_MS    3000
+#define KILL_WAIT_MS   3000
+
+static void shown(const struct target *target,
+                  char text[PLAN_SLUG_SIZE + TARGET_INSTANCE_SIZE + 16])
+{
+    (void)snprintf(text, PLAN_SLUG_SIZE + TARGET_INSTANCE_SIZE + 16, "native:%s%s%s", target->slug,
+                   target->instance[0] ? ":" : "", target->instance);
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC,
+                        &now); /* cannot fail with this clock and a valid pointer */
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* True when fd became readable in time. */
+static bool wait_readable(int fd, int limit_ms)
+{
+    struct pollfd waited = {.fd = fd, .events = POLLIN};
+    int64_t end_ms = now_ms() + limit_ms;
+
+    for (;;) {
+        int64_t left_ms = end_ms - now_ms();
+        int ready = poll(&waited, 1, left_ms > 0 ? (int)left_ms : 0);
+        if (ready >= 0 || errno != EINTR)
+            return ready > 0;
+    }
+}
+
+static enum bottle_result connect_control(const struct target *target, int *connected, pid_t *pid,
+                                          struct failure *failure)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char *name = address.sun_path + 1, text[PLAN_SLUG_SIZE + TARGET_INSTANCE_SIZE + 16];
+    const size_t size = sizeof address.sun_path - 1;
+    CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    shown(target, text);
+    if (fd < 0)
+        return failure_set(failure, BOTTLE_INTERNAL, "%s: socket: %s", text, strerror(errno));
+    int length = target->instance[0]
+                     ? snprintf(name, size, CONTROL_NAME_OF_INSTANCE, geteuid(), target->slug,
+                                target->instance)
+                     : snprintf(name, size, CONTROL_NAME_OF_SLUG, geteuid(), target->slug);
+    socklen_t address_length =
+        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
+    if (connect(fd, (struct sockaddr *)&address, address_length)) {
+        if (errno == ECONNREFUSED)
+            return failure_set(failure, BOTTLE_NOT_FOUND, "no gate runs as %s", text);
+        return failure_set(failure, errno == EAGAIN ? BOTTLE_TIMEOUT : result_of_errno(errno),
+                           "%s: control socket: %s", text, strerror(errno));
+    }
+
+    struct ucred peer;
+    socklen_t peer_length = sizeof peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_length))
+        return failure_set(failure, BOTTLE_INTERNAL, "%s: SO_PEERCRED: %s", text, strerror(errno));
+    if (peer.uid != geteuid() && peer.uid != 0)
+        return failure_set(
+            failure, BOTTLE_DENIED,
+            "%s: its control socket belongs to process %d of user %u, not to a gate of this user; "
+            "use another slug",
+            text, peer.pid, peer.uid);
+    *pid = peer.pid;
+    *connected = steal_fd(&fd);
+    return BOTTLE_OK;
+}
+
+static enum bottle_result send_request(int fd, enum control_operation operation, int64_t grace_ms,
+                                       struct failure *failure)
+{
+    const struct control_request request = {
+        .version = CONTROL_VERSION, .operation = operation, .grace_ms = grace_ms};
+
+    if (send(fd, &request, sizeof request, MSG_NOSIGNAL) != (ssize_t)sizeof request)
+        return failure_set(failure, BOTTLE_NOT_FOUND, "the gate went away: %s", strerror(errno));
+    return BOTTLE_OK;
+}
+
+/* packet: out: the reply and its text, NUL-terminated, malloc'ed. */
+static enum bottle_result receive_reply(int fd, char **packet, struct failure *failure)
+{
+    char probe;
+
+    if (!wait_readable(fd, ANSWER_WAIT_MS))
+        return failure_set(failure, BOTTLE_TIMEOUT,
+                           "the gate does not answer within %d ms; stop it", ANSWER_WAIT_MS);
+    ssize_t length = recv(fd, &probe, sizeof probe, MSG_PEEK | MSG_TRUNC);
+    if (length < (ssize_t)sizeof(struct control_reply))
+        return failure_set(failure, BOTTLE_NOT_FOUND, "the gate went away");
+
+    CLEANUP_FREE char *buffer = malloc((size_t)length + 1);
+    if (!buffer)
+        return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
+    if (recv(fd, buffer, (size_t)length, 0) != length)
+        return failure_set(failure, BOTTLE_INTERNAL, "control socket: %s", strerror(errno));
+    buffer[length] = '\0';
+
+    struct control_reply reply;
+    memcpy(&reply, buffer, sizeof reply);
+    if (reply.result != BOTTLE_OK)
+        return failure_set(failure, (enum bottle_result)reply.result,
+                           "the gate refuses: it was started by another version of ssh_gate "
+                           "(control version %u here)",
+                           CONTROL_VERSION);
+    *packet = steal_pointer(&buffer);
+    return BOTTLE_OK;
+}
+
+static enum bottle_result ask(const struct target *target, enum control_operation operation,
+                              int64_t grace_ms, char **packet, struct failure *failure)
+{
+    CLEANUP_FD int fd = -1;
+    pid_t pid;
+    enum bottle_result result = connect_control(target, &fd, &pid, failure);
+
+    if (result == BOTTLE_OK)
+        result = send_request(fd, operation, grace_ms, failure);
+    if (result == BOTTLE_OK)
+        result = receive_reply(fd, packet, failure);
+    return result;
+}
+
+enum bottle_result control_status(const struct target *target, char **text, struct failure *failure)
+{
+    CLEANUP_FREE char *packet = NULL;
+    enum bottle_result result = ask(target, CONTROL_STATUS, 0, &packet, failure);
+
+    if (result != BOTTLE_OK)
+        return result;
+    *text = strdup(packet + sizeof(struct control_reply));
+    return *text ? BOTTLE_OK : failure_set(failure, BOTTLE_INTERNAL, "out of memory");
+}
+
+enum bottle_result control_drain(const struct target *target, int64_t grace_ms,
+                                 struct failure *failure)
+{
+    CLEANUP_FREE char *packet = NULL;
+
+    return ask(target, CONTROL_DRAIN, grace_ms, &packet, failure);
+}
+
+/* A relay whose launcher is init or a subreaper is the launcher's child, though not by its doing.
+ */
+static void reap_if_ours(int process_fd)
+{
+    siginfo_t information;
+
+    (void)waitid((idtype_t)P_PIDFD, (id_t)process_fd, &information, WEXITED | WNOHANG | __WALL);
+}
+
+enum bottle_result control_stop(const struct target *target, struct failure *failure)
+{
+    CLEANUP_FD int fd = -1;
+    pid_t pid = 0;
+    enum bottle_result result = connect_control(target, &fd, &pid, failure);
+
+    if (result != BOTTLE_OK)
+        return result;
+    /* The connection was up when the descriptor was made, so the number was still that process's.
+     */
+    CLEANUP_FD int process = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+    result = send_request(fd, CONTROL_STOP, 0, failure);
+    if (result != BOTTLE_OK)
+        return result;
+
+    if (!wait_readable(process >= 0 ? process : fd, END_WAIT_MS)) {
+        if (process < 0 || syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0) ||
+            !wait_readable(process, KILL_WAIT_MS))
+            return failure_set(
+                failure, BOTTLE_TIMEOUT,
+                "native:%s: the relay, process %d, ends neither by request nor by SIGKILL",
+                target->slug, pid);
+    }
+    if (process >= 0)
+        reap_if_ours(process);
+    return BOTTLE_OK;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* control_client.h: talking to a running relay over its control socket (relay/protocol.h). */
+#ifndef SSH_GATE_CONTROL_CLIENT_H
+#define SSH_GATE_CONTROL_CLIENT_H
+
+#include "backend.h"
+
+/*
+ * Each returns BOTTLE_NOT_FOUND, with a message, when no relay runs under the target;
+ * BOTTLE_TIMEOUT when it does not answer within some seconds; BOTTLE_DENIED when another user holds
+ * the name.
+ */
+
+/* Returns when the relay's process has ended; kills it if it does not end by itself. */
+enum bottle_result control_stop(const struct target *target, struct failure *failure);
+enum bottle_result control_drain(const struct target *target, int64_t grace_ms,
+                                 struct failure *failure);
+/* text: out: JSON, malloc'ed. */
+enum bottle_result control_status(const struct target *target, char **text,
+                                  struct failure *failure);
+
+#endif

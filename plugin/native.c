@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * native.c: the backend that runs the relay as a process on this machine.
+ *
+ * start opens the namespaces and the event log in the launcher, where a wrong path has a clear
+ * owner, runs the relay (relay_process.c), hands it its config with the namespaces, and waits for
+ * its word that every port listens.  Then the agent's ssh_config gets the gate's address, and the
+ * relay is told to go on.  If anything fails before that, the set-up socket closes and the relay
+ * ends.
+ *
+ * The gate listens on internal_network: an IP address of this machine, or the path of a network
+ * namespace, on whose loopback it then listens.  It dials from egress_network: "host", which is the
+ * launcher's network, or the path of a network namespace.  A running gate is reached through its
+ * control socket alone (control_client.c), so there is no state to keep and none to go stale.
+ */
+#include "backend.h"
+
+#include "common/cleanup.h"
+#include "common/json_text.h"
+#include "common/stage_dir.h"
+#include "control_client.h"
+#include "options.h"
+#include "relay/protocol.h"
+#include "relay_process.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/nsfs.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#define DAY_MS 86400000
+
+static const char *const OPTION_KEYS[] = {
+    "dial_timeout_ms",           "dns_servers",        "event_log_max_bytes", "exit_with_launcher",
+    "identification_timeout_ms", "resolve_timeout_ms", "start_timeout_ms",    NULL};
+
+/* ---- options ---- */
+
+/* "127.0.0.1", "127.0.0.1:5353", "::1", "[::1]:5353" */
+static bool is_dns_server(const char *text)
+{
+    char host[RELAY_DNS_SERVER_SIZE];
+    const char *port = NULL;
+    unsigned char address[sizeof(struct in6_addr)];
+
+    if (strlen(text) >= sizeof host)
+        return false;
+    memcpy(host, text, strlen(text) + 1);
+    if (inet_pton(AF_INET6, host, address) == 1)
+        return true;
+    bool brackets = host[0] == '[';
+    char *end = strchr(host, brackets ? ']' : ':');
+    if (brackets && !end)
+        return false;
+    if (end) {
+        port = brackets ? end + 1 : end;
+        if (*port == ':')
+            port++;
+        else if (*port)
+            return false;
+        *end = '\0';
+    }
+    if (port && (strspn(port, "0123456789") != strlen(port) || strlen(port) > 5 || atoi(port) < 1 ||
+                 atoi(port) > 65535))
+        return false;
+    return inet_pton(brackets ? AF_INET6 : AF_INET, host + (brackets ? 1 : 0), address) == 1;
+}
+
+static enum bottle_result read_dns_servers(json_object *options, struct relay_config *config,
+                                           struct failure *failure)
+{
+    json_object *servers;
+
+    if (!json_object_object_get_ex(options, "dns_servers", &servers))
+        return BOTTLE_OK;
+    if (!json_object_is_type(servers, json_type_array) || json_object_array_length(servers) < 1 ||
+        json_object_array_length(servers) > RELAY_MAX_DNS_SERVERS)
+        return failure_set(
+            failure, BOTTLE_INVALID,
+            "start options: dns_servers is %s; it takes an array of 1 to %d addresses",
+            json_object_to_json_string(servers), RELAY_MAX_DNS_SERVERS);
+    config->dns_server_count = (uint32_t)json_object_array_length(servers);
+    for (uint32_t i = 0; i < config->dns_server_count; i++) {
+        json_object *server = json_object_array_get_idx(servers, i);
+        const char *text = json_object_get_string(server);
+        if (!json_object_is_type(server, json_type_string) || !is_dns_server(text))
+            return failure_set(
+                failure, BOTTLE_INVALID,
+                "start options: dns_servers[%u] is %s; it takes an IP address, or ADDRESS:PORT, or "
+                "[ADDRESS]:PORT",
+                i, json_object_to_json_string(server));
+        (void)snprintf(config->dns_servers[i], sizeof config->dns_servers[i], "%s", text);
+    }
+    return BOTTLE_OK;
+}
+
+static enum bottle_result read_options(json_object *options, struct relay_config *config,
+                                       int32_t *start_timeout_ms, struct failure *failure)
+{
+    bool exit_with_launcher = false;
+    enum bottle_result result = json_check_keys(options, "start options", OPTION_KEYS, failure);
+
+    config->resolve_timeout_ms = 5000;
+    config->dial_timeout_ms = 10000;
+    config->identification_timeout_ms = 30000;
+    config->event_log_max_bytes = 16 << 20;
+    *start_timeout_ms = 10000;
+    if (result == BOTTLE_OK)
+        result = option_integer(options, "resolve_timeout_ms", 1, DAY_MS,
+                                &config->resolve_timeout_ms, failure);
+    if (result == BOTTLE_OK)
+        result = option_integer(options, "dial_timeout_ms", 1, DAY_MS, &config->dial_timeout_ms,
+                                failure);
+    if (result == BOTTLE_OK)
+        result = option_integer(options, "identification_timeout_ms", 1, DAY_MS,
+                                &config->identification_timeout_ms, failure);
+    if (result == BOTTLE_OK)
+        result = option_integer(options, "event_log_max_bytes", 64 << 10, 1 << 30,
+                                &config->event_log_max_bytes, failure);
+    if (result == BOTTLE_OK)
+        result = option_integer(options, "start_timeout_ms", 1, DAY_MS, start_timeout_ms, failure);
+    if (result == BOTTLE_OK)
+        result = option_boolean(options, "exit_with_launcher", &exit_with_launcher, failure);
+    if (result == BOTTLE_OK)
+        result = read_dns_servers(options, config, failure);
+    config->exit_with_launcher = exit_with_launcher;
+    return result;
+}
+
+/* ---- networks ---- */
+
+static enum bottle_result open_namespace(const char *what, const char *path, int *opened,
+                                         struct failure *failure)
+{
+    CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct statfs filesystem;
+
+    if (fd < 0)
+        return failure_set(
+            failure, errno == ENOENT ? BOTTLE_UNAVAILABLE : result_of_errno(errno),
+            "%s: \"%s\": %s; give the path of a network namespace, such as /run/netns/NAME or "
+            "/proc/PID/ns/net",
+            what, path, strerror(errno));
+    if (fstatfs(fd, &filesystem) || filesystem.f_type != NSFS_MAGIC ||
+        ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET)
+        return failure_set(
+            failure, BOTTLE_INVALID,
+            "%s: \"%s\" is no network namespace; give a path such as /run/netns/NAME or "
+            "/proc/PID/ns/net",
+            what, path);
+    *opened = steal_fd(&fd);
+    return BOTTLE_OK;
+}
+
+/* An address that only this machine has: not the wildcard, which would open the gate on every
+ * interface. */
+static bool is_listen_address(const char *text)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+
+    if (inet_pton(AF_INET, text, &v4) == 1)
+        return v4.s_addr != htonl(INADDR_ANY) && v4.s_addr != htonl(INADDR_BROADCAST) &&
+               !IN_MULTICAST(ntohl(v4.s_addr));
+    return inet_pton(AF_INET6, text, &v6) == 1 && !IN6_IS_ADDR_UNSPECIFIED(&v6) &&
+           !IN6_IS_ADDR_MULTICAST(&v6) && !IN6_IS_ADDR_LINKLOCAL(&v6) && !IN6_IS_ADDR_V4MAPPED(&v6);
+}
+
+struct networks {
+    int internal_fd, egress_fd; /* -1: an address; the launcher's network */
+};
+
+static void close_networks(const struct networks *networks)
+{
+    cleanup_fd(&networks->internal_fd);
+    cleanup_fd(&networks->egress_fd);
+}
+
+static enum bottle_result open_networks(const struct plan *plan, struct networks *networks,
+                                        struct relay_config *config, struct failure *failure)
+{
+    enum bottle_result result = BOTTLE_OK;
+
+    if (plan->internal_network[0] == '/')
+        result = open_namespace("internal_network", plan->internal_network, &networks->internal_fd,
+                                failure);
+    else if (is_listen_address(plan->internal_network))
+        (void)snprintf(config->listen_address, sizeof config->listen_address, "%s",
+                       plan->internal_network);
+    else
+        return failure_set(failure, BOTTLE_INVALID,
+                           "internal_network: \"%s\" is neither one IP address of this machine, "
+                           "such as 127.0.0.1, nor "
+                           "the path of a network namespace, such as /proc/PID/ns/net",
+                           plan->internal_network);
+    if (result == BOTTLE_OK && plan->egress_network[0] == '/')
+        result =
+            open_namespace("egress_network", plan->egress_network, &networks->egress_fd, failure);
+    else if (result == BOTTLE_OK && strcmp(plan->egress_network, "host") != 0)
+        return failure_set(
+            failure, BOTTLE_INVALID,
+            "egress_network: \"%s\" is neither \"host\" nor the path of a network namespace",
+            plan->egress_network);
+    config->has_listen_namespace = networks->internal_fd >= 0;
+    config->has_egress_namespace = networks->egress_fd >= 0;
+    return result;
+}
+
+/* ---- start ---- */
+
+static enum bottle_result open_event_log(const struct plan *plan, int stage_fd, int *opened,
+                                         struct failure *failure)
+{
+    CLEANUP_FD int fd =
+        openat(stage_fd, EVENT_LOG_FILE,
+               O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    struct stat file;
+
+    if (fd < 0 || fstat(fd, &file))
+        return failure_set(failure, result_of_errno(errno), "%s/%s: %s", plan->stage_dir,
+                           EVENT_LOG_FILE,
+                           errno == ELOOP ? "it is a symlink; remove it" : strerror(errno));
+    if (!S_ISREG(file.st_mode))
+        return failure_set(failure, BOTTLE_CONFLICT, "%s/%s is no regular file; remove it",
+                           plan->stage_dir, EVENT_LOG_FILE);
+    *opened = steal_fd(&fd);
+    return BOTTLE_OK;
+}
+
+static enum bottle_result fill_config(const struct plan *plan, struct relay_config *config,
+                                      struct failure *failure)
+{
+    uint64_t random;
+
+    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+        return failure_set(failure, BOTTLE_INTERNAL, "getrandom: %s", strerror(errno));
+    (void)snprintf(config->slug, sizeof config->slug, "%s", plan->slug);
+    (void)snprintf(config->instance, sizeof config->instance, "%016llx",
+                   (unsigned long long)random);
+    config->upstream_count = (uint32_t)plan->upstream_count;
+    for (size_t i = 0; i < plan->upstream_count; i++) {
+        const struct upstream *upstream = &plan->upstreams[i];
+        struct relay_upstream_config *to = &config->upstreams[i];
+        (void)snprintf(to->alias, sizeof to->alias, "%s", upstream->alias);
+        (void)snprintf(to->host, sizeof to->host, "%s", upstream->host);
+        to->listen_port = upstream->listen_port;
+        to->port = upstream->port;
+    }
+    return BOTTLE_OK;
+}
+
+static bool send_config(int setup_fd, const struct relay_config *config,
+                        const struct networks *networks)
+{
+    union {
+        char space[CMSG_SPACE(2 * sizeof(int))];
+        struct cmsghdr align;
+    } control = {0};
+    struct iovec data = {.iov_base = (void *)(uintptr_t)config,
+                         .iov_len = RELAY_CONFIG_LENGTH(config->upstream_count)};
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+    int fds[2];
+    size_t count = 0;
+
+    if (networks->internal_fd >= 0)
+        fds[count++] = networks->internal_fd;
+    if (networks->egress_fd >= 0)
+        fds[count++] = networks->egress_fd;
+    if (count > 0) {
+        message.msg_control = control.space;
+        message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(count * sizeof(int));
+        memcpy(CMSG_DATA(header), fds, count * sizeof(int));
+    }
+    return sendmsg(setup_fd, &message, MSG_NOSIGNAL) == (ssize_t)data.iov_len;
+}
+
+static enum bottle_result receive_setup_reply(int setup_fd, int32_t timeout_ms,
+                                              struct failure *failure)
+{
+    struct setup_reply reply;
+    struct pollfd waited = {.fd = setup_fd, .events = POLLIN};
+    int ready;
+
+    do {
+        ready = poll(&waited, 1, timeout_ms);
+    } while (ready < 0 && errno == EINTR);
+    if (ready == 0)
+        return failure_set(failure, BOTTLE_TIMEOUT,
+                           "the relay was not ready within start_timeout_ms, %d ms", timeout_ms);
+    if (ready < 0 || recv(setup_fd, &reply, sizeof reply, 0) != (ssize_t)sizeof reply)
+        return failure_set(failure, BOTTLE_INTERNAL, "the relay ended before it was ready");
+    reply.message[sizeof reply.message - 1] = '\0';
+    if (reply.result != BOTTLE_OK)
+        return failure_set(failure, (enum bottle_result)reply.result, "%s", reply.message);
+    return BOTTLE_OK;
+}
+
+static enum bottle_result write_ssh_config(const struct plan *plan, int stage_fd,
+                                           const struct relay_config *config,
+                                           struct failure *failure)
+{
+    CLEANUP_FREE char *text =
+        render_ssh_config(plan, config->listen_address[0] ? config->listen_address : "127.0.0.1");
+
+    if (!text)
+        return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
+    const struct stage_file file = {.name = SSH_CONFIG_FILE, .mode = 0644, .text = text};
+    return stage_dir_write(stage_fd, plan->stage_dir, &file, 1, failure);
+}
+
+/* With the config that the options made, and the networks open. */
+static enum bottle_result run_relay(const struct plan *plan, const struct relay_config *config,
+                                    const struct networks *networks, int32_t timeout_ms,
+                                    struct failure *failure)
+{
+    CLEANUP_FD int stage_fd = -1;
+    CLEANUP_FD int event_log_fd = -1;
+    CLEANUP_FD int setup_fd = -1;
+    static const char GO = 1;
+    enum bottle_result result = stage_dir_open(plan->stage_dir, &stage_fd, NULL, failure);
+
+    if (result == BOTTLE_OK)
+        result = open_event_log(plan, stage_fd, &event_log_fd, failure);
+    if (result == BOTTLE_OK)
+        result = relay_process_run(plan->slug, stage_fd, event_log_fd, &setup_fd, failure);
+    if (result == BOTTLE_OK && !send_config(setup_fd, config, networks))
+        result = failure_set(failure, BOTTLE_INTERNAL, "the relay does not take its config: %s",
+                             strerror(errno));
+    if (result == BOTTLE_OK)
+        result = receive_setup_reply(setup_fd, timeout_ms, failure);
+    if (result == BOTTLE_OK)
+        result = write_ssh_config(plan, stage_fd, config, failure);
+    if (result == BOTTLE_OK && send(setup_fd, &GO, sizeof GO, MSG_NOSIGNAL) != (ssize_t)sizeof GO)
+        result = failure_set(failure, BOTTLE_INTERNAL, "the relay ended before it could serve");
+    return result;
+}
+
+static enum bottle_result native_start(const struct plan *plan, json_object *options, char **target,
+                                       struct failure *failure)
+{
+    CLEANUP_FREE struct relay_config *config = calloc(1, sizeof *config);
+    struct networks networks = {.internal_fd = -1, .egress_fd = -1};
+    int32_t timeout_ms = 0;
+
+    if (!config)
+        return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
+    enum bottle_result result = read_options(options, config, &timeout_ms, failure);
+    if (result == BOTTLE_OK)
+        result = fill_config(plan, config, failure);
+    if (result == BOTTLE_OK)
+        result = open_networks(plan, &networks, config, failure);
+    if (result == BOTTLE_OK &&
+        asprintf(target, "native:%s:%s", config->slug, config->instance) < 0) {
+        *target = NULL;
+        result = failure_set(failure, BOTTLE_INTERNAL, "out of memory");
+    }
+    if (result == BOTTLE_OK)
+        result = run_relay(plan, config, &networks, timeout_ms, failure);
+    close_networks(&networks);
+    return result;
+}
+
+/* ---- the running gate ---- */
+
+static enum bottle_result native_status(const struct target *target, json_object **status,
+                                        struct failure *failure)
+{
+    CLEANUP_FREE char *text = NULL;
+    enum bottle_result result = control_status(target, &text, failure);
+    json_object *instance;
+
+    if (result != BOTTLE_OK)
+        return result;
+    CLEANUP_JSON json_object *parsed = json_tokener_parse(text);
+    if (!parsed || !json_object_object_get_ex(parsed, "instance", &instance))
+        return failure_set(failure, BOTTLE_INTERNAL,
+                           "native:%s: the relay's status is not understood", target->slug);
+
+    CLEANUP_FREE char *full = NULL;
+    if (asprintf(&full, "native:%s:%s", target->slug, json_object_get_string(instance)) < 0) {
+        full = NULL;
+        return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
+    }
+    json_object_object_del(parsed, "instance");
+    if (json_object_object_add(parsed, "target", json_object_new_string(full)))
+        return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
+    *status = steal_pointer(&parsed);
+    return BOTTLE_OK;
+}
+
+const struct backend backend_native = {
+    .name = "native",
+    .start = native_start,
+    .stop = control_stop,
+    .drain = control_drain,
+    .status = native_status,
+};

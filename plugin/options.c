@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* options.c: see options.h.  Which keys there are is the backend's to know (json_check_keys). */
+#include "options.h"
+
+enum bottle_result option_integer(json_object *options, const char *key, int32_t minimum,
+                                  int32_t maximum, int32_t *value, struct failure *failure)
+{
+    json_object *given;
+
+    if (!json_object_object_get_ex(options, key, &given))
+        return BOTTLE_OK;
+    int64_t number = json_object_get_int64(given);
+    if (!json_object_is_type(given, json_type_int) || number < minimum || number > maximum)
+        return failure_set(failure, BOTTLE_INVALID,
+                           "start options: %s is %s; it takes an integer from %d to %d", key,
+                           json_object_to_json_string(given), minimum, maximum);
+    *value = (int32_t)number;
+    return BOTTLE_OK;
+}
+
+enum bottle_result option_boolean(json_object *options, const char *key, bool *value,
+                                  struct failure *failure)
+{
+    json_object *given;
+
+    if (!json_object_object_get_ex(options, key, &given))
+        return BOTTLE_OK;
+    if (!json_object_is_type(given, json_type_boolean))
+        return failure_set(failure, BOTTLE_INVALID,
+                           "start options: %s is %s; it takes true or false", key,
+                           json_object_to_json_string(given));
+    *value = json_object_get_boolean(given);
+    return BOTTLE_OK;
+}

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * plan.c: the plan as JSON text, there and back.
+ *
+ * Between prepare and start the text is in the launcher's hands, and start trusts none of it: a key
+ * that is missing or unknown, a value that prepare could not have written, two upstreams on one
+ * port are all refused, with the place.  The paths of the files follow from stage_dir; they are in
+ * the text for the launcher to read, and must be what follows.
+ */
+#include "plan.h"
+
+#include "common/cleanup.h"
+#include "common/json_text.h"
+#include "common/utf8.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const plan_keys[] = {
+    "version",     "sidecar",   "slug",      "stage_dir",        "entrypoint_script", "ssh_config",
+    "known_hosts", "event_log", "upstreams", "internal_network", "egress_network",    NULL,
+};
+
+static const char *const upstream_keys[] = {
+    "bottle_host_alias", "listen_port", "upstream_host", "upstream_port", "user", "identity_file",
+    "known_host_key",    NULL,
+};
+
+/* The keys whose values are paths of files in the stage dir. */
+static const struct {
+    const char *key;
+    const char *file;
+} stage_files[] = {
+    {"entrypoint_script", ENTRYPOINT_FILE},
+    {"ssh_config", SSH_CONFIG_FILE},
+    {"known_hosts", KNOWN_HOSTS_FILE},
+    {"event_log", EVENT_LOG_FILE},
+};
+#define STAGE_FILE_COUNT (sizeof stage_files / sizeof stage_files[0])
+
+void plan_clear(struct plan *plan)
+{
+    for (size_t i = 0; i < plan->upstream_count; i++) {
+        free(plan->upstreams[i].identity_file);
+        free(plan->upstreams[i].known_host_key);
+    }
+    free(plan->upstreams);
+    free(plan->stage_dir);
+    free(plan->internal_network);
+    free(plan->egress_network);
+    memset(plan, 0, sizeof *plan);
+}
+
+/* malloc'ed; NULL when memory ran out. */
+static char *join_path(const char *directory, const char *file)
+{
+    char *path = NULL;
+    const char *slash = strcmp(directory, "/") == 0 ? "" : "/";
+
+    return asprintf(&path, "%s%s%s", directory, slash, file) < 0 ? NULL : path;
+}
+
+/* Adds value, which is the object's from here on; false when memory ran out. */
+static bool add(json_object *object, const char *key, json_object *value)
+{
+    if (value != NULL && json_object_object_add(object, key, value) == 0)
+        return true;
+    (void)json_object_put(value);
+    return false;
+}
+
+static bool add_text(json_object *object, const char *key, const char *text)
+{
+    return add(object, key, json_object_new_string(text));
+}
+
+static bool add_path(json_object *object, const char *key, const char *directory, const char *file)
+{
+    CLEANUP_FREE char *path = join_path(directory, file);
+
+    return path != NULL && add_text(object, key, path);
+}
+
+static json_object *upstream_object(const struct upstream *upstream)
+{
+    json_object *object = json_object_new_object();
+
+    if (object != NULL && add_text(object, "bottle_host_alias", upstream->alias) &&
+        add(object, "listen_port", json_object_new_int(upstream->listen_port)) &&
+        add_text(object, "upstream_host", upstream->host) &&
+        add(object, "upstream_port", json_object_new_int(upstream->port)) &&
+        (upstream->user[0] == '\0' || add_text(object, "user", upstream->user)) &&
+        (upstream->identity_file == NULL ||
+         add_text(object, "identity_file", upstream->identity_file)) &&
+        (upstream->known_host_key == NULL ||
+         add_text(object, "known_host_key", upstream->known_host_key)))
+        return object;
+    (void)json_object_put(object);
+    return NULL;
+}
+
+static json_object *upstreams_array(const struct plan *plan)
+{
+    json_object *array = json_object_new_array_ext((int)plan->upstream_count);
+
+    for (size_t i = 0; array != NULL && i < plan->upstream_count; i++) {
+        json_object *item = upstream_object(&plan->upstreams[i]);
+        if (item == NULL || json_object_array_add(array, item) != 0) {
+            (void)json_object_put(item);
+            (void)json_object_put(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
+char *plan_to_json(const struct plan *plan)
+{
+    CLEANUP_JSON json_object *object = json_object_new_object();
+    const char *text;
+
+    if (object == NULL || !add(object, "version", json_object_new_int(PLAN_VERSION)) ||
+        !add_text(object, "sidecar", SIDECAR_NAME) || !add_text(object, "slug", plan->slug) ||
+        !add_text(object, "stage_dir", plan->stage_dir))
+        return NULL;
+    for (size_t i = 0; i < STAGE_FILE_COUNT; i++) {
+        if (!add_path(object, stage_files[i].key, plan->stage_dir, stage_files[i].file))
+            return NULL;
+    }
+    if (!add(object, "upstreams", upstreams_array(plan)) ||
+        !add_text(object, "internal_network", plan->internal_network) ||
+        !add_text(object, "egress_network", plan->egress_network))
+        return NULL;
+    text = json_object_to_json_string_ext(object,
+                                          JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+    return text == NULL ? NULL : strdup(text);
+}
+
+/* One JSON object that is read, and how messages name it. */
+struct reader {
+    json_object *object;
+    const char *where;
+    struct failure *failure;
+};
+
+static enum bottle_result refuse(const struct reader *reader, const char *key, const char *reason)
+{
+    json_object *value = json_object_object_get(reader->object, key);
+    const char *text = json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN |
+                                                                 JSON_C_TO_STRING_NOSLASHESCAPE);
+
+    return failure_set(reader->failure, BOTTLE_INVALID, "%s: %s %s %s", reader->where, key,
+                       text == NULL ? "" : EXCERPT(text), reason);
+}
+
+static enum bottle_result out_of_memory(const struct reader *reader)
+{
+    return failure_set(reader->failure, BOTTLE_INTERNAL, "%s: out of memory", reader->where);
+}
+
+/* The value of a key that must be there. */
+static enum bottle_result read_value(const struct reader *reader, const char *key, json_type type,
+                                     json_object **value)
+{
+    if (!json_object_object_get_ex(reader->object, key, value))
+        return failure_set(reader->failure, BOTTLE_INVALID,
+                           "%s: %s is missing: hand the plan on as prepare returned it",
+                           reader->where, key);
+    if (json_object_is_type(*value, type))
+        return BOTTLE_OK;
+    return failure_set(reader->failure, BOTTLE_INVALID, "%s: %s must be of type %s, not %s",
+                       reader->where, key, json_type_to_name(type),
+                       json_type_to_name(json_object_get_type(*value)));
+}
+
+/* The text of a key that must be there and match the grammar; it lives as long as the object. */
+static enum bottle_result read_text(const struct reader *reader, const char *key,
+                                    bool (*grammar)(const char *), const char **text)
+{
+    json_object *value;
+    enum bottle_result result = read_value(reader, key, json_type_string, &value);
+
+    if (result != BOTTLE_OK)
+        return result;
+    *text = json_object_get_string(value);
+    if (!grammar(*text))
+        return refuse(reader, key, "is not valid: hand the plan on as prepare returned it");
+    return BOTTLE_OK;
+}
+
+static enum bottle_result copy_text(const struct reader *reader, const char *key,
+                                    bool (*grammar)(const char *), char *to, size_t size)
+{
+    const char *text;
+    enum bottle_result result = read_text(reader, key, grammar, &text);
+
+    if (result == BOTTLE_OK && snprintf(to, size, "%s", text) >= (int)size)
+        return refuse(reader, key, "is too long");
+    return result;
+}
+
+static enum bottle_result duplicate_text(const struct reader *reader, const char *key,
+                                         bool (*grammar)(const char *), char **to)
+{
+    const char *text;
+    enum bottle_result result = read_text(reader, key, grammar, &text);
+
+    if (result != BOTTLE_OK)
+        return result;
+    *to = strdup(text);
+    return *to == NULL ? out_of_memory(reader) : BOTTLE_OK;
+}
+
+static bool has_key(const struct reader *reader, const char *key)
+{
+    return json_object_object_get_ex(reader->object, key, NULL);
+}
+
+static enum bottle_result read_port(const struct reader *reader, const char *key, uint16_t *port)
+{
+    json_object *value;
+    int64_t number;
+    enum bottle_result result = read_value(reader, key, json_type_int, &value);
+
+    if (result != BOTTLE_OK)
+        return result;
+    number = json_object_get_int64(value);
+    if (number < 1 || number > UINT16_MAX)
+        return refuse(reader, key, "is no port: a port is from 1 to 65535");
+    *port = (uint16_t)number;
+    return BOTTLE_OK;
+}
+
+static bool is_upstream_host(const char *text)
+{
+    for (const char *at = text; *at != '\0'; at++) {
+        if (*at >= 'A' && *at <= 'Z')
+            return false;
+    }
+    return grammar_hostname(text);
+}
+
+/* An absolute path with room for a file name after it. */
+static bool is_stage_dir(const char *text)
+{
+    size_t len = strnlen(text, PLAN_PATH_SIZE);
+
+    return text[0] == '/' && len + sizeof "/" ENTRYPOINT_FILE <= PLAN_PATH_SIZE &&
+           text_is_printable(text, len);
+}
+
+/* What names a network is for the backend to judge; here it must only be one line. */
+static enum bottle_result read_network(const struct reader *reader, const char *key, char **network)
+{
+    json_object *value;
+    enum bottle_result result = read_value(reader, key, json_type_string, &value);
+
+    if (result != BOTTLE_OK)
+        return result;
+    const char *text = json_object_get_string(value);
+    size_t len = strlen(text);
+    if (len >= PLAN_PATH_SIZE || !text_is_printable(text, len))
+        return refuse(reader, key, "must be one line of fewer than 4096 bytes");
+    *network = strdup(text);
+    return *network == NULL ? out_of_memory(reader) : BOTTLE_OK;
+}
+
+static enum bottle_result read_upstream(const struct reader *reader, struct upstream *upstream)
+{
+    enum bottle_result result =
+        json_check_keys(reader->object, reader->where, upstream_keys, reader->failure);
+
+    if (result == BOTTLE_OK)
+        result = copy_text(reader, "bottle_host_alias", grammar_alias, upstream->alias,
+                           sizeof upstream->alias);
+    if (result == BOTTLE_OK)
+        result = copy_text(reader, "upstream_host", is_upstream_host, upstream->host,
+                           sizeof upstream->host);
+    if (result == BOTTLE_OK)
+        result = read_port(reader, "listen_port", &upstream->listen_port);
+    if (result == BOTTLE_OK)
+        result = read_port(reader, "upstream_port", &upstream->port);
+    if (result == BOTTLE_OK && upstream->port != upstream->listen_port)
+        return refuse(reader, "upstream_port", "must be equal to listen_port");
+    if (result == BOTTLE_OK && has_key(reader, "user"))
+        result = copy_text(reader, "user", grammar_user, upstream->user, sizeof upstream->user);
+    if (result == BOTTLE_OK && has_key(reader, "identity_file"))
+        result = duplicate_text(reader, "identity_file", grammar_path, &upstream->identity_file);
+    if (result == BOTTLE_OK && has_key(reader, "known_host_key"))
+        result =
+            duplicate_text(reader, "known_host_key", grammar_host_key, &upstream->known_host_key);
+    return result;
+}
+
+static enum bottle_result check_port_is_free(const struct plan *plan, size_t index,
+                                             struct failure *failure)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (plan->upstreams[i].listen_port == plan->upstreams[index].listen_port)
+            return failure_set(failure, BOTTLE_INVALID,
+                               "plan.upstreams[%zu] and plan.upstreams[%zu]: both have "
+                               "listen_port %u",
+                               i, index, plan->upstreams[index].listen_port);
+    }
+    return BOTTLE_OK;
+}
+
+static enum bottle_result read_upstreams(const struct reader *reader, struct plan *plan)
+{
+    json_object *array;
+    size_t count;
+    enum bottle_result result = read_value(reader, "upstreams", json_type_array, &array);
+
+    if (result != BOTTLE_OK)
+        return result;
+    count = json_object_array_length(array);
+    if (count > PLAN_MAX_UPSTREAMS)
+        return failure_set(reader->failure, BOTTLE_INVALID,
+                           "%s: upstreams has %zu items: at most %d are possible", reader->where,
+                           count, PLAN_MAX_UPSTREAMS);
+    plan->upstreams = calloc(count + 1, sizeof *plan->upstreams);
+    if (plan->upstreams == NULL)
+        return out_of_memory(reader);
+    plan->upstream_count = count;
+    for (size_t i = 0; i < count && result == BOTTLE_OK; i++) {
+        char where[sizeof "plan.upstreams[999]"];
+        (void)snprintf(where, sizeof where, "plan.upstreams[%u]", (unsigned)i);
+        const struct reader item = {json_object_array_get_idx(array, i), where, reader->failure};
+        if (!json_object_is_type(item.object, json_type_object))
+            return failure_set(reader->failure, BOTTLE_INVALID, "%s must be an object", where);
+        result = read_upstream(&item, &plan->upstreams[i]);
+        if (result == BOTTLE_OK)
+            result = check_port_is_free(plan, i, reader->failure);
+    }
+    return result;
+}
+
+static enum bottle_result check_version(const struct reader *reader)
+{
+    json_object *value;
+    enum bottle_result result = read_value(reader, "version", json_type_int, &value);
+
+    if (result == BOTTLE_OK && json_object_get_int64(value) != PLAN_VERSION)
+        return refuse(reader, "version", "is not this plugin's: prepare again with this plugin");
+    return result;
+}
+
+static enum bottle_result check_sidecar(const struct reader *reader)
+{
+    json_object *value;
+    enum bottle_result result = read_value(reader, "sidecar", json_type_string, &value);
+
+    if (result == BOTTLE_OK && strcmp(json_object_get_string(value), SIDECAR_NAME) != 0)
+        return refuse(reader, "sidecar", "is another sidecar: hand its plan to that plugin");
+    return result;
+}
+
+static enum bottle_result check_stage_files(const struct reader *reader, const char *stage_dir)
+{
+    for (size_t i = 0; i < STAGE_FILE_COUNT; i++) {
+        const char *key = stage_files[i].key;
+        json_object *value;
+        enum bottle_result result = read_value(reader, key, json_type_string, &value);
+        if (result != BOTTLE_OK)
+            return result;
+        CLEANUP_FREE char *path = join_path(stage_dir, stage_files[i].file);
+        if (path == NULL)
+            return out_of_memory(reader);
+        if (strcmp(json_object_get_string(value), path) != 0)
+            return refuse(reader, key, "is not the file in stage_dir that prepare wrote");
+    }
+    return BOTTLE_OK;
+}
+
+static enum bottle_result read_plan(const struct reader *reader, struct plan *plan)
+{
+    enum bottle_result result =
+        json_check_keys(reader->object, reader->where, plan_keys, reader->failure);
+
+    if (result == BOTTLE_OK)
+        result = check_version(reader);
+    if (result == BOTTLE_OK)
+        result = check_sidecar(reader);
+    if (result == BOTTLE_OK)
+        result = copy_text(reader, "slug", grammar_slug, plan->slug, sizeof plan->slug);
+    if (result == BOTTLE_OK)
+        result = duplicate_text(reader, "stage_dir", is_stage_dir, &plan->stage_dir);
+    if (result == BOTTLE_OK)
+        result = check_stage_files(reader, plan->stage_dir);
+    if (result == BOTTLE_OK)
+        result = read_upstreams(reader, plan);
+    if (result == BOTTLE_OK)
+        result = read_network(reader, "internal_network", &plan->internal_network);
+    if (result == BOTTLE_OK)
+        result = read_network(reader, "egress_network", &plan->egress_network);
+    return result;
+}
+
+enum bottle_result plan_from_json(const char *text, struct plan *plan, struct failure *failure)
+{
+    CLEANUP_JSON json_object *object = NULL;
+    enum bottle_result result = json_text_parse("plan", text, &object, failure);
+
+    if (result != BOTTLE_OK)
+        return result;
+    const struct reader reader = {object, "plan", failure};
+    result = read_plan(&reader, plan);
+    if (result != BOTTLE_OK)
+        plan_clear(plan);
+    return result;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * prepare.c: bottle → upstreams → plan and files.
+ *
+ * Everything is checked and made in memory first; writing the files is the last thing that can
+ * fail.
+ */
+#include "prepare.h"
+
+#include "common/cleanup.h"
+#include "common/json_text.h"
+#include "common/stage_dir.h"
+#include "common/utf8.h"
+#include "plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static enum bottle_result out_of_memory(struct failure *failure)
+{
+    return failure_set(failure, BOTTLE_INTERNAL, "prepare: out of memory");
+}
+
+static enum bottle_result take_slug(struct plan *plan, const char *slug, struct failure *failure)
+{
+    if (slug == NULL || !grammar_slug(slug))
+        return failure_set(
+            failure, BOTTLE_INVALID,
+            "slug \"%s\" must be 1 to 40 lower-case letters, digits and '-', and not "
+            "begin with '-'",
+            slug == NULL ? "" : EXCERPT(slug));
+    (void)snprintf(plan->slug, sizeof plan->slug, "%s", slug);
+    return BOTTLE_OK;
+}
+
+/* start must be able to read the paths of the files back. */
+static enum bottle_result check_stage_path(const char *stage_dir, struct failure *failure)
+{
+    if (strlen(stage_dir) + sizeof "/" ENTRYPOINT_FILE <= PLAN_PATH_SIZE)
+        return BOTTLE_OK;
+    return failure_set(failure, BOTTLE_INVALID,
+                       "stage dir %s: its absolute path has %zu bytes: give a shorter one",
+                       EXCERPT(stage_dir), strlen(stage_dir));
+}
+
+/* A plan is a little longer than its bottle; start must still take it, with networks filled in. */
+static enum bottle_result check_plan_size(const char *plan, struct failure *failure)
+{
+    const size_t room_for_networks = (size_t)2 * PLAN_PATH_SIZE;
+    size_t max = JSON_TEXT_MAX_BYTES - room_for_networks;
+    size_t len = strlen(plan);
+
+    if (len <= max)
+        return BOTTLE_OK;
+    return failure_set(
+        failure, BOTTLE_INVALID,
+        "bottle.ssh: the plan would have %zu bytes, more than %zu: use fewer entries "
+        "or shorter values",
+        len, max);
+}
+
+static enum bottle_result write_files(const struct plan *plan, int stage_fd,
+                                      struct failure *failure)
+{
+    CLEANUP_FREE char *entrypoint = render_entrypoint(plan);
+    CLEANUP_FREE char *ssh_config = render_ssh_config(plan, NULL);
+    CLEANUP_FREE char *known_hosts = render_known_hosts(plan);
+
+    if (entrypoint == NULL || ssh_config == NULL || known_hosts == NULL)
+        return out_of_memory(failure);
+    const struct stage_file files[] = {
+        {ENTRYPOINT_FILE, 0600, entrypoint},
+        {SSH_CONFIG_FILE, 0644, ssh_config},
+        {KNOWN_HOSTS_FILE, 0644, known_hosts},
+    };
+    return stage_dir_write(stage_fd, plan->stage_dir, files, sizeof files / sizeof files[0],
+                           failure);
+}
+
+enum bottle_result gate_prepare(const char *bottle, const char *slug, const char *stage_dir,
+                                char **plan, struct failure *failure)
+{
+    CLEANUP_PLAN struct plan made = {0};
+    CLEANUP_FREE char *text = NULL;
+    CLEANUP_FD int stage_fd = -1;
+    enum bottle_result result;
+
+    *plan = NULL;
+    result = plan_from_bottle(bottle, &made, failure);
+    if (result == BOTTLE_OK)
+        result = take_slug(&made, slug, failure);
+    if (result == BOTTLE_OK)
+        result = stage_dir_open(stage_dir, &stage_fd, &made.stage_dir, failure);
+    if (result == BOTTLE_OK)
+        result = check_stage_path(made.stage_dir, failure);
+    if (result != BOTTLE_OK)
+        return result;
+    made.internal_network = strdup("");
+    made.egress_network = strdup("");
+    if (made.internal_network == NULL || made.egress_network == NULL)
+        return out_of_memory(failure);
+    text = plan_to_json(&made);
+    if (text == NULL)
+        return out_of_memory(failure);
+    result = check_plan_size(text, failure);
+    if (result == BOTTLE_OK)
+        result = write_files(&made, stage_fd, failure);
+    if (result == BOTTLE_OK)
+        *plan = steal_pointer(&text);
+    return result;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* address.c: IPv4 and IPv6 addresses with ports, and their text. */
+#include "relay.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+socklen_t address_length(const union address *address)
+{
+    return address->any.sa_family == AF_INET6 ? sizeof address->v6 : sizeof address->v4;
+}
+
+void address_set_port(union address *address, uint16_t port)
+{
+    if (address->any.sa_family == AF_INET6)
+        address->v6.sin6_port = htons(port);
+    else
+        address->v4.sin_port = htons(port);
+}
+
+const char *address_text(const union address *address, char text[ADDRESS_TEXT_SIZE])
+{
+    char host[INET6_ADDRSTRLEN];
+
+    if (address->any.sa_family == AF_INET6) {
+        (void)inet_ntop(AF_INET6, &address->v6.sin6_addr, host, sizeof host);
+        (void)snprintf(text, ADDRESS_TEXT_SIZE, "[%s]:%u", host, ntohs(address->v6.sin6_port));
+    } else {
+        (void)inet_ntop(AF_INET, &address->v4.sin_addr, host, sizeof host);
+        (void)snprintf(text, ADDRESS_TEXT_SIZE, "%s:%u", host, ntohs(address->v4.sin_port));
+    }
+    return text;
+}
+
+bool address_from_literal(const char *text, uint16_t port, union address *address)
+{
+    memset(address, 0, sizeof *address);
+    if (inet_pton(AF_INET, text, &address->v4.sin_addr) == 1)
+        address->any.sa_family = AF_INET;
+    else if (inet_pton(AF_INET6, text, &address->v6.sin6_addr) == 1)
+        address->any.sa_family = AF_INET6;
+    else
+        return false;
+    address_set_port(address, port);
+    return true;
+}

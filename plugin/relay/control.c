@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * control.c: the control socket: status, stop, drain.
+ *
+ * A client connects, sends one struct control_request and reads one answer; protocol.h has both.
+ * Only the user who started the relay, and root, are heard.  A client that stays silent is dropped
+ * after a while, and there are only a few at a time, so nobody can hold the relay up.
+ */
+#include "relay.h"
+
+#include "json_out.h"
+
+#include <bottle/sidecar.h>
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+static void close_client(struct control_client *client)
+{
+    timer_stop(&client->timer);
+    (void)close(client->watch.fd);
+    client->watch.fd = -1;
+}
+
+static void client_expired(struct timer *timer)
+{
+    close_client(container_of(timer, struct control_client, timer));
+}
+
+static void put_upstream(struct json_out *out, const struct upstream *upstream, int64_t now_ms)
+{
+    json_out_begin(out, NULL, '{');
+    json_out_string(out, "bottle_host_alias", upstream->config->alias);
+    json_out_integer(out, "listen_port", upstream->config->listen_port);
+    json_out_string(out, "upstream_host", upstream->config->host);
+    json_out_integer(out, "upstream_port", upstream->config->port);
+    json_out_integer(out, "connections_now", (int64_t)upstream->connections_now);
+    json_out_integer(out, "connections_total", (int64_t)upstream->connections_total);
+    json_out_integer(out, "connections_refused", (int64_t)upstream->connections_refused);
+    json_out_integer(out, "bytes_up", (int64_t)upstream->bytes_up);
+    json_out_integer(out, "bytes_down", (int64_t)upstream->bytes_down);
+    if (upstream->last_error[0] == '\0') {
+        json_out_null(out, "last_error");
+    } else {
+        json_out_begin(out, "last_error", '{');
+        json_out_string(out, "message", upstream->last_error);
+        json_out_integer(out, "ago_ms", now_ms - upstream->last_error_ms);
+        json_out_end(out, '}');
+    }
+    json_out_end(out, '}');
+}
+
+/* What the plugin adds to make the status object of bottle/sidecar.h: sidecar, backend, target,
+ * address. */
+static size_t render_status(const struct relay *relay, char *buffer, size_t size)
+{
+    struct json_out out;
+
+    json_out_init(&out, buffer, size);
+    json_out_begin(&out, NULL, '{');
+    json_out_string(&out, "slug", relay->config.slug);
+    json_out_string(&out, "instance", relay->config.instance);
+    json_out_string(&out, "address",
+                    relay->config.listen_address[0] ? relay->config.listen_address : "127.0.0.1");
+    json_out_string(&out, "state", relay->state == RELAY_SERVING ? "serving" : "draining");
+    json_out_integer(&out, "pid", getpid());
+    json_out_integer(&out, "uptime_ms", relay->loop.now_ms - relay->started_ms);
+    json_out_integer(&out, "connections_now", (int64_t)relay->connections_now);
+    json_out_integer(&out, "connections_total", (int64_t)relay->connections_total);
+    json_out_begin(&out, "upstreams", '[');
+    for (size_t i = 0; i < relay->upstream_count; i++)
+        put_upstream(&out, &relay->upstreams[i], relay->loop.now_ms);
+    json_out_end(&out, ']');
+    json_out_end(&out, '}');
+    return out.overflow ? 0 : out.length;
+}
+
+/* True when the request is one; sets the result and, for status, appends the text. */
+static void answer(struct control_client *client, const struct control_request *request)
+{
+    static char packet[sizeof(struct control_reply) + CONTROL_MAX_STATUS];
+    struct relay *relay = client->relay;
+    struct control_reply reply = {.version = CONTROL_VERSION, .result = BOTTLE_OK};
+    size_t length = sizeof reply;
+
+    if (request->version != CONTROL_VERSION) {
+        reply.result = BOTTLE_UNSUPPORTED;
+    } else if (request->operation == CONTROL_STATUS) {
+        size_t status_length = render_status(relay, packet + sizeof reply, CONTROL_MAX_STATUS);
+        reply.result = status_length > 0 ? BOTTLE_OK : BOTTLE_INTERNAL;
+        length += status_length;
+    } else if (request->operation == CONTROL_DRAIN) {
+        relay_drain(relay, request->grace_ms);
+    } else if (request->operation == CONTROL_STOP) {
+        relay_stop(relay, "stop");
+        return;
+    } else {
+        reply.result = BOTTLE_UNSUPPORTED;
+    }
+    memcpy(packet, &reply, sizeof reply);
+    /* A client that is gone or does not read loses its answer. */
+    (void)send(client->watch.fd, packet, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void client_ready(struct watch *watch, uint32_t events)
+{
+    struct control_client *client = container_of(watch, struct control_client, watch);
+    struct control_request request;
+
+    (void)events;
+    ssize_t received = recv(watch->fd, &request, sizeof request, MSG_DONTWAIT | MSG_TRUNC);
+    if (received < 0 && errno == EAGAIN)
+        return;
+    if (received == (ssize_t)sizeof request)
+        answer(client, &request);
+    /* After a stop the connection stays: its end is what tells the client that the relay is gone.
+     */
+    if (client->relay->state != RELAY_STOPPED)
+        close_client(client);
+}
+
+static bool is_allowed(const struct relay *relay, int fd)
+{
+    struct ucred peer;
+    socklen_t length = sizeof peer;
+
+    return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) &&
+           (peer.uid == relay->uid || peer.uid == 0);
+}
+
+static struct control_client *free_client(struct relay *relay)
+{
+    for (size_t i = 0; i < MAX_CONTROL_CLIENTS; i++)
+        if (relay->control_clients[i].watch.fd < 0)
+            return &relay->control_clients[i];
+    return NULL;
+}
+
+static void control_ready(struct watch *watch, uint32_t events)
+{
+    struct control_listener *listener = container_of(watch, struct control_listener, watch);
+    struct relay *relay = listener->relay;
+    struct control_client *client = free_client(relay);
+
+    (void)events;
+    int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0)
+        return;
+    if (!client || !is_allowed(relay, fd)) {
+        (void)close(fd);
+        return;
+    }
+    client->watch = (struct watch){.fd = fd, .ready = client_ready};
+    if (loop_add(&relay->loop, &client->watch, EPOLLIN)) {
+        close_client(client);
+        return;
+    }
+    timer_start(&relay->loop, &relay->control_timers, &client->timer, client_expired);
+}
+
+bool control_watch(struct relay *relay)
+{
+    for (size_t i = 0; i < MAX_CONTROL_CLIENTS; i++) {
+        relay->control_clients[i].watch.fd = -1;
+        relay->control_clients[i].relay = relay;
+        timer_init(&relay->control_clients[i].timer);
+    }
+    relay->control_of_slug.watch.ready = relay->control_of_instance.watch.ready = control_ready;
+    relay->control_of_slug.relay = relay->control_of_instance.relay = relay;
+    return !loop_add(&relay->loop, &relay->control_of_slug.watch, EPOLLIN) &&
+           !loop_add(&relay->loop, &relay->control_of_instance.watch, EPOLLIN);
+}

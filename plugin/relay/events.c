@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * events.c: what happened, one JSON object a line on standard error.
+ *
+ * Where standard error is a pipe whose reader has stopped, lines are lost and counted rather than
+ * waited for; the next line that can be written says how many.  Where it is a file, only the newest
+ * lines are kept when it has reached its limit, so that an agent that connects for ever does not
+ * fill the disk.
+ */
+#include "relay.h"
+
+#include "json_out.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Four host names and a message, escaped, fit; less than PIPE_BUF, so a line is written whole or
+ * not. */
+#define EVENT_SIZE 4000
+
+static void begin(struct json_out *out, char *buffer, const char *event)
+{
+    struct timespec now;
+    struct tm utc;
+    char text[40];
+
+    (void)clock_gettime(CLOCK_REALTIME, &now); /* for people; nothing is computed from it */
+    size_t length =
+        gmtime_r(&now.tv_sec, &utc) ? strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc) : 0;
+    (void)snprintf(text + length, sizeof text - length, ".%03ldZ", now.tv_nsec / 1000000);
+
+    json_out_init(out, buffer, EVENT_SIZE - 1); /* the newline has its place */
+    json_out_begin(out, NULL, '{');
+    json_out_string(out, "time", text);
+    json_out_string(out, "event", event);
+}
+
+/* Moves the second half of the file, from its first whole line on, to the start.  Returns the new
+ * size. */
+static off_t keep_newest_half(struct relay *relay, off_t size)
+{
+    off_t from = size / 2, to = 0;
+    bool at_line = false;
+
+    for (;;) {
+        char *bytes = relay->io_buffer;
+        ssize_t length = pread(STDERR_FILENO, bytes, IO_BUFFER_SIZE, from);
+        if (length <= 0)
+            break;
+        from += length;
+        if (!at_line) {
+            char *newline = memchr(bytes, '\n', (size_t)length);
+            if (!newline)
+                continue;
+            at_line = true;
+            length -= newline + 1 - bytes;
+            bytes = newline + 1;
+        }
+        if (pwrite(STDERR_FILENO, bytes, (size_t)length, to) != length)
+            break;
+        to += length;
+    }
+    return to;
+}
+
+/* pwrite(2) on a file that is open for appending appends, whatever the offset; so that is off
+ * meanwhile. */
+static void bound_file(struct relay *relay, size_t next_length)
+{
+    struct stat file;
+    int flags;
+
+    if (relay->event_bytes_checked + next_length < (size_t)relay->config.event_log_max_bytes / 2) {
+        relay->event_bytes_checked += next_length;
+        return;
+    }
+    relay->event_bytes_checked = 0;
+    if (fstat(STDERR_FILENO, &file) || !S_ISREG(file.st_mode) ||
+        file.st_size < relay->config.event_log_max_bytes / 2)
+        return;
+    flags = fcntl(STDERR_FILENO, F_GETFL);
+    if (flags < 0 || fcntl(STDERR_FILENO, F_SETFL, flags & ~O_APPEND))
+        return;
+    if (ftruncate(STDERR_FILENO, keep_newest_half(relay, file.st_size)))
+        relay->events_lost++;
+    (void)fcntl(STDERR_FILENO, F_SETFL, flags); /* it took these flags before */
+}
+
+static bool write_line(struct relay *relay, struct json_out *out)
+{
+    json_out_end(out, '}');
+    if (out->overflow)
+        return false;
+    out->buffer[out->length++] = '\n';
+    bound_file(relay, out->length);
+    return write(STDERR_FILENO, out->buffer, out->length) == (ssize_t)out->length;
+}
+
+static void end(struct relay *relay, struct json_out *out)
+{
+    if (relay->events_lost > 0) {
+        char buffer[EVENT_SIZE];
+        struct json_out lost;
+        begin(&lost, buffer, "events-lost");
+        json_out_integer(&lost, "count", (int64_t)relay->events_lost);
+        if (write_line(relay, &lost))
+            relay->events_lost = 0;
+    }
+    if (!write_line(relay, out))
+        relay->events_lost++;
+}
+
+static void put_connection(struct json_out *out, const struct connection *connection)
+{
+    const struct relay_upstream_config *config = connection->upstream->config;
+    char text[ADDRESS_TEXT_SIZE];
+
+    json_out_integer(out, "connection", (int64_t)connection->number);
+    json_out_string(out, "bottle_host_alias", config->alias);
+    json_out_string(out, "upstream_host", config->host);
+    json_out_integer(out, "upstream_port", config->port);
+    json_out_string(out, "client_address", address_text(&connection->client_address, text));
+}
+
+static int64_t age_ms(const struct connection *connection)
+{
+    return connection->relay->loop.now_ms - connection->opened_ms;
+}
+
+void event_started(struct relay *relay)
+{
+    char buffer[EVENT_SIZE];
+    struct json_out out;
+
+    begin(&out, buffer, "started");
+    json_out_string(&out, "slug", relay->config.slug);
+    json_out_string(&out, "instance", relay->config.instance);
+    json_out_integer(&out, "upstreams", (int64_t)relay->upstream_count);
+    end(relay, &out);
+}
+
+void event_open(const struct connection *connection)
+{
+    char buffer[EVENT_SIZE], text[ADDRESS_TEXT_SIZE];
+    struct json_out out;
+
+    begin(&out, buffer, "open");
+    put_connection(&out, connection);
+    json_out_string(&out, "upstream_address", address_text(&connection->upstream_address, text));
+    json_out_integer(&out, "dial_ms", age_ms(connection));
+    end(connection->relay, &out);
+}
+
+void event_close(const struct connection *connection, const char *ended_by, const char *reason)
+{
+    char buffer[EVENT_SIZE];
+    struct json_out out;
+
+    begin(&out, buffer, "close");
+    put_connection(&out, connection);
+    json_out_integer(&out, "bytes_up", (int64_t)connection->up.bytes);
+    json_out_integer(&out, "bytes_down", (int64_t)connection->down.bytes);
+    json_out_integer(&out, "duration_ms", age_ms(connection));
+    json_out_string(&out, "ended_by", ended_by);
+    json_out_string(&out, "reason", reason);
+    end(connection->relay, &out);
+}
+
+void event_refused(const struct connection *connection, const char *reason, const char *message)
+{
+    char buffer[EVENT_SIZE];
+    struct json_out out;
+
+    begin(&out, buffer, "refused");
+    put_connection(&out, connection);
+    json_out_integer(&out, "duration_ms", age_ms(connection));
+    json_out_string(&out, "reason", reason);
+    json_out_string(&out, "message", message);
+    end(connection->relay, &out);
+}
+
+void event_notice(struct relay *relay, const char *event, const char *message)
+{
+    char buffer[EVENT_SIZE];
+    struct json_out out;
+
+    begin(&out, buffer, event);
+    json_out_string(&out, "message", message);
+    end(relay, &out);
+}
+
+void event_stopped(struct relay *relay)
+{
+    char buffer[EVENT_SIZE];
+    struct json_out out;
+
+    begin(&out, buffer, "stopped");
+    json_out_string(&out, "reason", relay->stop_reason);
+    json_out_integer(&out, "connections_total", (int64_t)relay->connections_total);
+    json_out_integer(&out, "duration_ms", relay->loop.now_ms - relay->started_ms);
+    end(relay, &out);
+}

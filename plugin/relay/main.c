@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * main.c: the relay, the program that moves the bytes.
+ *
+ * One process, one thread, one loop.  ssh_gate.so carries this program inside itself and starts it
+ * with a socket as descriptor SETUP_FD, over which the config comes (protocol.h, setup.c).  Then:
+ *
+ *   listener.c    accepts a client and opens a connection for it
+ *   dial.c        resolves the upstream's name (resolver.c) and connects, IPv6 and IPv4 racing
+ *   connection.c  ties the two sockets together, sees to timeouts, end of file, resets, goodbyes
+ *   flow.c        moves the bytes of one direction, through pipes of pipe_pool.c when there are
+ * many control.c     answers status, stop and drain events.c      writes a line for each connection
+ * that opens, closes or is refused loop.c        calls them: descriptors that are ready, timers
+ * that are due
+ *
+ * A turn of the loop: wait; call what is ready and due; give connections that moved their fill
+ * another turn; free what ended.  The process ends when it is told to stop, by control socket or
+ * signal, when the launcher dies (if asked for), or when a drain is complete.
+ */
+#include "relay.h"
+
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void relay_discard(struct relay *relay, struct list_node *node)
+{
+    list_append(&relay->discarded, node);
+}
+
+static void free_discarded(struct relay *relay)
+{
+    while (!list_is_empty(&relay->discarded)) {
+        struct list_node *node = relay->discarded.next;
+        list_remove(node);
+        free(node); /* it begins the struct that was discarded */
+    }
+    if (relay->became_idle && relay->connections_now == 0)
+        (void)malloc_trim(0); /* whether there was anything to give back does not matter */
+    relay->became_idle = false;
+}
+
+void relay_stop(struct relay *relay, const char *reason)
+{
+    if (relay->state == RELAY_STOPPED)
+        return;
+    relay->state = RELAY_STOPPED;
+    relay->stop_reason = reason;
+}
+
+static void grace_over(struct timer *timer)
+{
+    struct relay *relay = container_of(timer, struct relay, grace_timer);
+
+    relay_stop(relay, "drain-grace-over");
+}
+
+void relay_drain(struct relay *relay, int64_t grace_ms)
+{
+    if (relay->state == RELAY_SERVING) {
+        relay->state = RELAY_DRAINING;
+        event_notice(relay, "draining", "no new connections");
+        listeners_close(relay);
+    }
+    timer_stop(&relay->grace_timer);
+    if (grace_ms >= 0) {
+        relay->grace_timers.duration_ms = grace_ms;
+        timer_start(&relay->loop, &relay->grace_timers, &relay->grace_timer, grace_over);
+    }
+}
+
+static void serve(struct relay *relay)
+{
+    event_started(relay);
+    while (relay->state != RELAY_STOPPED) {
+        bool has_turns = !list_is_empty(&relay->turns);
+        loop_wait(&relay->loop, has_turns ? 0 : resolver_wait_ms(relay, -1));
+        resolver_run_timeouts(relay);
+        connection_take_turns(relay);
+        free_discarded(relay);
+        if (relay->state == RELAY_DRAINING && relay->connections_now == 0)
+            relay_stop(relay, "drained");
+    }
+    listeners_close(relay);
+    connection_cut_all(relay, "stop");
+    free_discarded(relay);
+    event_stopped(relay);
+}
+
+/* Signals that the launcher ignores or blocks stay so through execve(2). */
+static bool take_own_life(void)
+{
+    sigset_t none;
+
+    for (int number = 1; number < NSIG; number++)
+        (void)signal(number, SIG_DFL); /* not for SIGKILL, SIGSTOP and those the C library keeps */
+    if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGHUP, SIG_IGN) == SIG_ERR ||
+        sigemptyset(&none) || sigprocmask(SIG_SETMASK, &none, NULL) || chdir("/") ||
+        prctl(PR_SET_NAME, "ssh-gate-relay", 0, 0, 0))
+        return false;
+    (void)umask(077);
+    closefrom(SETUP_FD + 1);
+    return setsid() > 0;
+}
+
+int main(void)
+{
+    static struct relay relay; /* too large for a stack */
+    struct stat setup;
+
+    if (fstat(SETUP_FD, &setup) || !S_ISSOCK(setup.st_mode)) {
+        (void)fputs("ssh-gate-relay: this program is started by ssh_gate.so, not by hand\n",
+                    stderr);
+        return EXIT_FAILURE;
+    }
+    if (!take_own_life() || !relay_setup(&relay))
+        return EXIT_FAILURE;
+    serve(&relay);
+    return EXIT_SUCCESS;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * protocol.h: what the plugin and the relay say to each other.
+ *
+ * Two conversations, both over SOCK_SEQPACKET, one struct a packet, in host byte order: both ends
+ * run on one machine.  No JSON comes into the relay, so it has no parser for it; what it puts out
+ * is JSON.
+ *
+ * Set-up, over a socket pair that the relay inherits as descriptor SETUP_FD:
+ *
+ *     plugin → relay   struct relay_config, with the descriptors that it announces (SCM_RIGHTS)
+ *     relay → plugin   struct setup_reply: every port listens, or why not
+ *     plugin → relay   one byte: go on.  End of file instead: the launcher died or gave up; leave
+ * nothing
+ *
+ * The config comes from the plugin that carries this very relay inside itself, so it has no
+ * version.
+ *
+ * Control, over a listening socket in the abstract name space (unix(7)), which vanishes with the
+ * relay and belongs to the launcher's network namespace, out of an agent's reach:
+ *
+ *     client → relay   struct control_request
+ *     relay → client   struct control_reply, for status followed by its JSON text in the same
+ * packet
+ *
+ * Another build of the plugin may be at the other end, so it has a version.  Both ends check the
+ * other's user with SO_PEERCRED.
+ */
+#ifndef RELAY_PROTOCOL_H
+#define RELAY_PROTOCOL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define RELAY_MAX_UPSTREAMS   128
+#define RELAY_MAX_DNS_SERVERS 4
+#define RELAY_HOST_SIZE       254
+#define RELAY_SLUG_SIZE       41
+#define RELAY_INSTANCE_SIZE   32
+#define RELAY_ADDRESS_SIZE    46 /* INET6_ADDRSTRLEN */
+#define RELAY_DNS_SERVER_SIZE 56 /* "[IPv6]:port" */
+#define RELAY_MESSAGE_SIZE    400
+
+/* Descriptors that the relay starts with, beside 0 and 1 (/dev/null) and 2 (event lines). */
+#define SETUP_FD 3
+
+struct relay_upstream_config {
+    char alias[RELAY_HOST_SIZE];
+    char host[RELAY_HOST_SIZE];
+    uint16_t listen_port;
+    uint16_t port;
+};
+
+struct relay_config {
+    char slug[RELAY_SLUG_SIZE];
+    char instance[RELAY_INSTANCE_SIZE];
+    /* The address to listen on; empty: loopback of the namespace that comes as a descriptor. */
+    char listen_address[RELAY_ADDRESS_SIZE];
+    uint8_t has_listen_namespace; /* descriptors come in this order */
+    uint8_t has_egress_namespace;
+    uint8_t exit_with_launcher;
+    int32_t resolve_timeout_ms;
+    int32_t dial_timeout_ms;
+    int32_t identification_timeout_ms;
+    int32_t event_log_max_bytes;
+    uint32_t dns_server_count; /* 0: as /etc/resolv.conf says */
+    char dns_servers[RELAY_MAX_DNS_SERVERS][RELAY_DNS_SERVER_SIZE];
+    uint32_t upstream_count;
+    struct relay_upstream_config upstreams[RELAY_MAX_UPSTREAMS]; /* sent as far as they are used */
+};
+
+#define RELAY_CONFIG_LENGTH(upstream_count)                                                        \
+    (offsetof(struct relay_config, upstreams) +                                                    \
+     (upstream_count) * sizeof(struct relay_upstream_config))
+
+struct setup_reply {
+    int32_t result; /* enum bottle_result */
+    char message[RELAY_MESSAGE_SIZE];
+};
+
+/*
+ * Names in the abstract name space, without the leading NUL.  The first is the claim on the slug,
+ * held by the relay that serves it; the second belongs to one relay as long as it lives.
+ */
+#define CONTROL_NAME_OF_SLUG     "ssh_gate/%u/%s"    /* uid, slug */
+#define CONTROL_NAME_OF_INSTANCE "ssh_gate/%u/%s/%s" /* uid, slug, instance */
+
+#define CONTROL_VERSION 1
+
+enum control_operation {
+    CONTROL_STATUS = 1,
+    CONTROL_STOP = 2, /* answered by end of file, when the relay is gone */
+    CONTROL_DRAIN = 3,
+};
+
+struct control_request {
+    uint32_t version;
+    uint32_t operation;
+    int64_t grace_ms; /* drain; negative: no bound */
+};
+
+struct control_reply {
+    uint32_t version;
+    int32_t result; /* enum bottle_result */
+};
+
+/* A status is shorter: upstreams × (two host names, two addresses, a message, escapes and
+ * counters). */
+#define CONTROL_MAX_STATUS (RELAY_MAX_UPSTREAMS * 1280 + 4096)
+
+#endif

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * relay.h: the relay's state, all of it.  main.c says how the parts work together.
+ *
+ * Who owns what: struct relay lives as long as the process.  A struct connection owns its two
+ * sockets, its pipes and, until the upstream answers, its dial; connection.c alone makes and frees
+ * it.  A struct dial outlives its connection only while c-ares still holds a query of it.
+ */
+#ifndef RELAY_H
+#define RELAY_H
+
+#include "loop.h"
+#include "protocol.h"
+#include "ssh_wire.h"
+
+#include <ares.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <time.h>
+
+/* An IPv4 or IPv6 address with its port, a quarter of a sockaddr_storage. */
+union address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+#define ADDRESS_TEXT_SIZE 56 /* "[IPv6]:port" */
+
+socklen_t address_length(const union address *address);
+void address_set_port(union address *address, uint16_t port);
+/* "127.0.0.1:22", "[::1]:22" */
+const char *address_text(const union address *address, char text[ADDRESS_TEXT_SIZE]);
+/* False if text is no literal. */
+bool address_from_literal(const char *text, uint16_t port, union address *address);
+
+/* ---- pipes (pipe_pool.c) ---- */
+
+struct pipe {
+    struct list_node node; /* in pipe_pool.spare while nobody has it */
+    int read_fd, write_fd;
+    size_t capacity;
+};
+
+struct pipe_pool {
+    struct list_node spare;
+    size_t spare_count, count;
+};
+
+void pipe_pool_init(struct pipe_pool *pool);
+/* False when the pool's limit is reached or the system gives no more: leave the bytes in the socket
+   then. After true the next pipe_borrow succeeds, with room for IO_BUFFER_SIZE bytes at least. */
+bool pipe_pool_reserve(struct pipe_pool *pool);
+struct pipe *pipe_borrow(struct pipe_pool *pool);
+/* in_flight: bytes that are left in it; such a pipe is closed, so that they reach nobody. */
+void pipe_return(struct pipe_pool *pool, struct pipe *pipe, size_t in_flight);
+/* Closes the spare ones but one. */
+void pipe_pool_trim(struct pipe_pool *pool);
+
+/* ---- upstreams and listeners ---- */
+
+#define RESOLVED_MAX_ADDRESSES 16
+
+struct resolution {
+    size_t count;
+    int64_t expires_ms;
+    union address addresses[RESOLVED_MAX_ADDRESSES];
+};
+
+struct upstream {
+    const struct relay_upstream_config *config;
+    struct resolution cached; /* an answer that is still fresh, for bursts of dials */
+    uint64_t connections_now, connections_total, connections_refused;
+    uint64_t bytes_up, bytes_down;
+    char last_error[RELAY_MESSAGE_SIZE]; /* empty: none yet */
+    int64_t last_error_ms;
+};
+
+struct listener {
+    struct watch watch;
+    struct relay *relay;
+    struct upstream *upstream;
+    union address address;
+};
+
+#define MAX_LISTENERS (2 * RELAY_MAX_UPSTREAMS)
+
+/* ---- connections (connection.c, flow.c) ---- */
+
+enum side { CLIENT, UPSTREAM };
+
+enum connection_state {
+    CONNECTION_DIALLING,       /* the client waits, unwatched; the dial decides */
+    CONNECTION_IDENTIFICATION, /* bytes flow; the SSH identifications have not both gone by */
+    CONNECTION_ESTABLISHED,    /* bytes flow; no timeout */
+    CONNECTION_GOODBYE,        /* the client was told why not; waiting for it to hang up */
+    CONNECTION_CLOSED,         /* in relay.discarded until the batch of events is over */
+};
+
+struct endpoint {
+    struct watch watch;
+    bool readable, writable; /* until the kernel says EAGAIN; the watches are edge-triggered */
+    bool hangup;             /* the peer's end of file or error may be waiting behind the bytes */
+    int error;               /* taken from SO_ERROR: the peer reset, or the network gave up */
+};
+
+/* One direction. */
+struct flow {
+    struct pipe *pipe; /* borrowed while bytes are in it */
+    size_t in_pipe;
+    uint64_t bytes;
+    bool bulk;  /* the last read filled the buffer: splice */
+    bool ended; /* the source's end of file was read */
+    bool shut;  /* and passed on */
+    struct identification identification;
+};
+
+struct connection {
+    struct list_node
+        node; /* in relay.connections, then in relay.discarded; first, see relay_discard */
+    struct list_node turn; /* in relay.turns while it has more to do than one turn allows */
+    struct relay *relay;
+    struct upstream *upstream;
+    uint64_t number;
+    enum connection_state state;
+    int64_t opened_ms;
+    struct endpoint endpoints[2]; /* by enum side */
+    struct flow up, down;         /* client → upstream, upstream → client */
+    bool up_ended_first;
+    struct dial *dial;
+    struct timer timer; /* identification or goodbye, by state */
+    union address client_address, upstream_address;
+};
+
+enum flow_result {
+    FLOW_WAITS,    /* for its source or its destination */
+    FLOW_HAS_MORE, /* its turn is over */
+    FLOW_SHUT,     /* end of file was passed on; nothing more can come */
+    FLOW_SOURCE_RESET,
+    FLOW_DESTINATION_RESET,
+};
+
+/* Moves bytes until one side waits or the turn is over; flow.c. */
+enum flow_result flow_move(struct relay *relay, struct flow *flow, struct endpoint *source,
+                           struct endpoint *destination, uint64_t *bytes_of_upstream);
+/* Gives back what the flow holds. */
+void flow_drop(struct relay *relay, struct flow *flow);
+
+/* Takes a connected client; fd is the connection's from here on, also on failure. */
+void connection_open(struct listener *listener, int fd, const union address *client_address);
+/* The dial's outcomes.  fd is the connection's from here on. */
+void connection_dialled(struct connection *connection, int fd,
+                        const union address *upstream_address);
+void connection_dial_failed(struct connection *connection, const char *reason, const char *message);
+/* Every connection is reset. */
+void connection_cut_all(struct relay *relay, const char *reason);
+/* Another turn for each connection that has more to do. */
+void connection_take_turns(struct relay *relay);
+
+/* ---- dialling (dial.c, resolver.c) ---- */
+
+struct dial;
+
+/* Starts to resolve and connect.  Ends in connection_dialled or connection_dial_failed, perhaps
+   before it returns: the caller must not touch the connection any more. */
+void dial_start(struct connection *connection);
+/* The connection is gone: no more calls for it. */
+void dial_abandon(struct dial *dial);
+
+#define RESOLVER_MAX_SOCKETS 32
+
+struct resolver_socket {
+    struct watch watch;
+    struct relay *relay;
+};
+
+struct resolver {
+    ares_channel channel;
+    struct timespec configured; /* when /etc/resolv.conf, as the channel has it, was changed */
+    struct resolver_socket sockets[RESOLVER_MAX_SOCKETS];
+};
+
+/* count 0: error says why.  May be called before resolver_query returns. */
+typedef void resolver_answer(void *context, int family, const union address *addresses,
+                             size_t count, int ttl_s, const char *error);
+
+/* Returns false, with a message, when c-ares cannot be set up. */
+bool resolver_init(struct relay *relay, char message[RELAY_MESSAGE_SIZE]);
+/* Asks for the addresses of one family.  The answer comes exactly once, a timeout at the latest. */
+void resolver_query(struct relay *relay, const char *name, uint16_t port, int family,
+                    resolver_answer *answer, void *context);
+/* The time until c-ares wants to be called, limit_ms at most (negative: no limit). */
+int64_t resolver_wait_ms(struct relay *relay, int64_t limit_ms);
+void resolver_run_timeouts(struct relay *relay);
+
+/* ---- the whole ---- */
+
+#define MAX_CONTROL_CLIENTS 8
+#define IO_BUFFER_SIZE      ((size_t)32 << 10)
+
+struct control_client {
+    struct watch watch;
+    struct relay *relay;
+    struct timer timer;
+};
+
+struct control_listener {
+    struct watch watch;
+    struct relay *relay;
+};
+
+enum relay_state { RELAY_SERVING, RELAY_DRAINING, RELAY_STOPPED };
+
+struct relay {
+    struct loop loop;
+    struct relay_config config;
+    enum relay_state state;
+    const char *stop_reason;
+    int64_t started_ms;
+    uint32_t uid; /* who may control it, beside root */
+
+    size_t upstream_count;
+    struct upstream upstreams[RELAY_MAX_UPSTREAMS];
+    size_t listener_count;
+    struct listener listeners[MAX_LISTENERS];
+    bool listens_where_it_dials; /* then an upstream could be the relay itself */
+    bool paused;                 /* accepts nothing: out of descriptors or at the limit */
+    struct timer paused_timer;
+    int64_t pause_noticed_ms;
+
+    uint64_t connections_total, connections_now, connections_max;
+    bool became_idle; /* the last connection went; memory can go back to the system */
+    struct list_node connections, turns, discarded;
+    struct pipe_pool pipes;
+    struct resolver resolver;
+
+    struct timer_queue family_timers, attempt_timers, resolve_timers, dial_timers,
+        identification_timers, goodbye_timers, pause_timers, control_timers, grace_timers;
+    struct timer grace_timer;
+
+    struct control_listener control_of_slug, control_of_instance;
+    struct control_client control_clients[MAX_CONTROL_CLIENTS];
+    struct watch signals;  /* signalfd(2) */
+    struct watch launcher; /* pidfd_open(2), with exit_with_launcher */
+
+    uint64_t events_lost;       /* since the last one that could be written */
+    size_t event_bytes_checked; /* written since the size of the event log was looked at */
+
+    char io_buffer[IO_BUFFER_SIZE]; /* for reads that are passed on at once; holds nothing between
+                                       calls */
+};
+
+/*
+ * Frees, when the batch of events is over, a struct that begins with a list_node and may still have
+ * events in the batch.  The node must be in no list.
+ */
+void relay_discard(struct relay *relay, struct list_node *node);
+
+/* listener.c */
+void listeners_watch(struct relay *relay);
+void listeners_pause(struct relay *relay, const char *reason);
+void listeners_resume(struct relay *relay);
+/* Closes them; when draining, takes first what the kernel has already accepted. */
+void listeners_close(struct relay *relay);
+
+/* control.c */
+bool control_watch(struct relay *relay);
+/* Begins to drain; negative: no bound.  May be called again with another grace. */
+void relay_drain(struct relay *relay, int64_t grace_ms);
+void relay_stop(struct relay *relay, const char *reason);
+
+/* events.c: one line each on descriptor 2, never waiting; the fields are in README.md ("Events").
+ */
+void event_started(struct relay *relay);
+void event_open(const struct connection *connection);
+void event_close(const struct connection *connection, const char *ended_by, const char *reason);
+void event_refused(const struct connection *connection, const char *reason, const char *message);
+void event_notice(struct relay *relay, const char *event, const char *message);
+void event_stopped(struct relay *relay);
+
+/* setup.c: everything before the loop; returns false when the relay has to go. */
+bool relay_setup(struct relay *relay);
+
+#endif

@@ -1,0 +1,597 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * setup.c: everything before the loop, in this order:
+ *
+ *   1. receive the config and the namespaces (protocol.h)
+ *   2. claim the slug: bind the control names; an abstract name can be bound once, so of two
+ * launchers that start one slug one gets a conflict, and a relay that was killed leaves no name
+ * behind
+ *   3. open the listening sockets, in the agent's namespace through a child that enters it:
+ * entering changes who one is (user namespace), and the relay itself has to stay where it dials
+ * from
+ *   4. enter the egress namespace
+ *   5. set up DNS, signals, the loop
+ *   6. report to the plugin; wait for its word
+ *   7. give up privileges
+ *
+ * Whatever fails is reported; leaving the process then undoes it all.
+ */
+#include "relay.h"
+
+#include <bottle/sidecar.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/nsfs.h>
+#include <net/if.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define FAMILY_WAIT_MS       50  /* RFC 8305 §3 */
+#define ATTEMPT_WAIT_MS      250 /* RFC 8305 §5 */
+#define GOODBYE_WAIT_MS      2000
+#define PAUSE_MS             500
+#define CONTROL_WAIT_MS      5000
+#define LAUNCHER_WAIT_MS     30000
+#define RESERVED_DESCRIPTORS 32 /* pipes, DNS, control clients, a few attempts of a dial at once   \
+                                 */
+
+struct namespaces {
+    int listen_fd, egress_fd; /* -1: where the relay was started */
+};
+
+static bool fail(struct setup_reply *reply, enum bottle_result result, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static bool fail(struct setup_reply *reply, enum bottle_result result, const char *format, ...)
+{
+    va_list arguments;
+
+    reply->result = result;
+    va_start(arguments, format);
+    (void)vsnprintf(reply->message, sizeof reply->message, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+static bool fail_errno(struct setup_reply *reply, const char *what)
+{
+    int error = errno;
+    bool denied = error == EPERM || error == EACCES;
+
+    return fail(reply, denied ? BOTTLE_DENIED : BOTTLE_INTERNAL, "%s: %s", what, strerror(error));
+}
+
+/* ---- 1: the config ---- */
+
+static bool receive_config(struct relay *relay, struct namespaces *namespaces,
+                           struct setup_reply *reply)
+{
+    struct relay_config *config = &relay->config;
+    union {
+        char space[CMSG_SPACE(2 * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct iovec data = {.iov_base = config, .iov_len = sizeof *config};
+    struct msghdr message = {.msg_iov = &data,
+                             .msg_iovlen = 1,
+                             .msg_control = control.space,
+                             .msg_controllen = sizeof control.space};
+    int fds[2] = {-1, -1};
+    size_t announced, count = 0;
+
+    ssize_t received = recvmsg(SETUP_FD, &message, MSG_CMSG_CLOEXEC);
+    if (received < (ssize_t)RELAY_CONFIG_LENGTH(1) ||
+        config->upstream_count > RELAY_MAX_UPSTREAMS ||
+        received != (ssize_t)RELAY_CONFIG_LENGTH(config->upstream_count) ||
+        config->dns_server_count > RELAY_MAX_DNS_SERVERS)
+        return fail(reply, BOTTLE_INTERNAL, "the relay was started without a config");
+
+    const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
+        count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(fds, CMSG_DATA(header), count * sizeof(int));
+    }
+    announced = (config->has_listen_namespace ? 1u : 0u) + (config->has_egress_namespace ? 1u : 0u);
+    if (count != announced)
+        return fail(reply, BOTTLE_INTERNAL, "the relay got %zu namespaces in place of %zu", count,
+                    announced);
+    namespaces->listen_fd = config->has_listen_namespace ? fds[0] : -1;
+    namespaces->egress_fd = config->has_egress_namespace ? fds[count - 1] : -1;
+
+    relay->upstream_count = config->upstream_count;
+    for (size_t i = 0; i < relay->upstream_count; i++)
+        relay->upstreams[i].config = &config->upstreams[i];
+    relay->uid = geteuid();
+    relay->event_bytes_checked =
+        (size_t)config->event_log_max_bytes; /* the log may have lines of an earlier run */
+    return true;
+}
+
+/* ---- 2: the claim ---- */
+
+static int bind_control_name(const char *name)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length = strlen(name);
+
+    memcpy(address.sun_path + 1, name, length);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -1;
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length);
+    if (bind(fd, (struct sockaddr *)&address, size) || listen(fd, MAX_CONTROL_CLIENTS)) {
+        int error = errno;
+        (void)close(fd);
+        errno = error;
+        return -1;
+    }
+    return fd;
+}
+
+static bool claim_slug(struct relay *relay, struct setup_reply *reply)
+{
+    const struct relay_config *config = &relay->config;
+    char name[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+
+    (void)snprintf(name, sizeof name, CONTROL_NAME_OF_SLUG, relay->uid, config->slug);
+    relay->control_of_slug.watch.fd = bind_control_name(name);
+    if (relay->control_of_slug.watch.fd < 0 && errno == EADDRINUSE)
+        return fail(
+            reply, BOTTLE_CONFLICT,
+            "slug \"%s\" has a running gate already: stop native:%s first, or choose another slug",
+            config->slug, config->slug);
+    if (relay->control_of_slug.watch.fd < 0)
+        return fail_errno(reply, "control socket");
+    (void)snprintf(name, sizeof name, CONTROL_NAME_OF_INSTANCE, relay->uid, config->slug,
+                   config->instance);
+    relay->control_of_instance.watch.fd = bind_control_name(name);
+    if (relay->control_of_instance.watch.fd < 0)
+        return fail_errno(reply, "control socket");
+    return true;
+}
+
+/* ---- 3: the listeners ---- */
+
+/* Enters a network namespace; if that needs it, the user namespace that owns it first (setns(2),
+ * ioctl_ns(2)). */
+static bool enter_network(int fd, const char *what, struct setup_reply *reply)
+{
+    struct stat own, wanted;
+
+    if (!stat("/proc/self/ns/net", &own) && !fstat(fd, &wanted) && own.st_ino == wanted.st_ino &&
+        own.st_dev == wanted.st_dev)
+        return true;
+    if (!setns(fd, CLONE_NEWNET))
+        return true;
+    if (errno == EPERM) {
+        int owner = ioctl(fd, NS_GET_USERNS);
+        if (owner >= 0 && !setns(owner, CLONE_NEWUSER) && !setns(fd, CLONE_NEWNET)) {
+            (void)close(owner);
+            return true;
+        }
+        int error = errno;
+        if (owner >= 0)
+            (void)close(owner);
+        errno = error;
+    }
+    return fail(
+        reply, errno == EPERM ? BOTTLE_DENIED : BOTTLE_UNAVAILABLE,
+        "%s: cannot enter the network namespace: %s; be root, or the user who made the namespace",
+        what, strerror(errno));
+}
+
+static bool bring_loopback_up(struct setup_reply *reply)
+{
+    struct ifreq request = {.ifr_name = "lo"};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return fail_errno(reply, "socket");
+    bool is_up = !ioctl(fd, SIOCGIFFLAGS, &request);
+    if (is_up && !(request.ifr_flags & IFF_UP)) {
+        request.ifr_flags = (short)(request.ifr_flags | IFF_UP);
+        is_up = !ioctl(fd, SIOCSIFFLAGS, &request);
+    }
+    int error = errno;
+    (void)close(fd);
+    errno = error;
+    return is_up ||
+           fail_errno(reply,
+                      "internal_network: the loopback interface is down and cannot be brought up");
+}
+
+static bool fail_listen(const union address *address, const struct relay_upstream_config *upstream,
+                        struct setup_reply *reply)
+{
+    char text[ADDRESS_TEXT_SIZE];
+
+    (void)address_text(address, text);
+    switch (errno) {
+    case EADDRINUSE:
+        return fail(
+            reply, BOTTLE_CONFLICT,
+            "%s (entry \"%s\") is taken: stop what listens there, or use another internal_network",
+            text, upstream->alias);
+    case EACCES:
+        return fail(
+            reply, BOTTLE_DENIED,
+            "%s (entry \"%s\"): this user may not listen on port %u; use a network namespace as "
+            "internal_network, or lower the sysctl net.ipv4.ip_unprivileged_port_start",
+            text, upstream->alias, upstream->listen_port);
+    case EADDRNOTAVAIL:
+        return fail(reply, BOTTLE_UNAVAILABLE,
+                    "internal_network: no interface here has the address of %s (entry \"%s\")",
+                    text, upstream->alias);
+    default:
+        return fail(reply, BOTTLE_INTERNAL, "cannot listen on %s (entry \"%s\"): %s", text,
+                    upstream->alias, strerror(errno));
+    }
+}
+
+/* The options of a listening socket pass on to what it accepts (tcp(7)). */
+static int open_listener(const union address *address)
+{
+    static const int on = 1, idle_s = 60, interval_s = 15, probes = 4;
+    int fd =
+        socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
+
+    if (fd < 0)
+        return -1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) ||
+        (address->any.sa_family == AF_INET6 &&
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on)) ||
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) ||
+        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) ||
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s) ||
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s) ||
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes) ||
+        bind(fd, &address->any, address_length(address)) || listen(fd, SOMAXCONN)) {
+        int error = errno;
+        (void)close(fd);
+        errno = error;
+        return -1;
+    }
+    return fd;
+}
+
+static void add_listener(struct relay *relay, size_t upstream, const union address *address, int fd)
+{
+    relay->listeners[relay->listener_count++] =
+        (struct listener){.watch.fd = fd,
+                          .relay = relay,
+                          .upstream = &relay->upstreams[upstream],
+                          .address = *address};
+}
+
+static bool listen_on_address(struct relay *relay, struct setup_reply *reply)
+{
+    for (size_t i = 0; i < relay->upstream_count; i++) {
+        const struct relay_upstream_config *upstream = relay->upstreams[i].config;
+        union address address;
+        if (!address_from_literal(relay->config.listen_address, upstream->listen_port, &address))
+            return fail(reply, BOTTLE_INVALID, "internal_network: \"%s\" is no IP address",
+                        relay->config.listen_address);
+        int fd = open_listener(&address);
+        if (fd < 0)
+            return fail_listen(&address, upstream, reply);
+        add_listener(relay, i, &address, fd);
+    }
+    return true;
+}
+
+/* What the child in the agent's namespace sends back: a listener, or the end, or a failure. */
+struct listener_report {
+    struct setup_reply reply;
+    bool has_listener;
+    size_t upstream;
+    union address address;
+};
+
+static bool send_report(int socket_fd, const struct listener_report *report, int fd)
+{
+    union {
+        char space[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {0};
+    struct iovec data = {.iov_base = (void *)(uintptr_t)report, .iov_len = sizeof *report};
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+
+    if (fd >= 0) {
+        message.msg_control = control.space;
+        message.msg_controllen = sizeof control.space;
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof fd);
+        memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    }
+    return sendmsg(socket_fd, &message, MSG_NOSIGNAL) == (ssize_t)sizeof *report;
+}
+
+static int receive_report(int socket_fd, struct listener_report *report)
+{
+    union {
+        char space[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct iovec data = {.iov_base = report, .iov_len = sizeof *report};
+    struct msghdr message = {.msg_iov = &data,
+                             .msg_iovlen = 1,
+                             .msg_control = control.space,
+                             .msg_controllen = sizeof control.space};
+    int fd = -1;
+
+    if (recvmsg(socket_fd, &message, MSG_CMSG_CLOEXEC) != (ssize_t)sizeof *report) {
+        *report = (struct listener_report){0};
+        (void)fail(&report->reply, BOTTLE_INTERNAL,
+                   "the process in the agent's namespace ended early");
+        return -1;
+    }
+    const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
+        memcpy(&fd, CMSG_DATA(header), sizeof fd);
+    return fd;
+}
+
+/* In the child.  Both loopbacks; where the namespace has no IPv6, IPv4 alone. */
+static void listen_in_namespace(const struct relay *relay, int namespace_fd, int socket_fd)
+{
+    static const char *const LOOPBACKS[] = {"127.0.0.1", "::1"};
+    struct listener_report report = {0};
+
+    if (!enter_network(namespace_fd, "internal_network", &report.reply) ||
+        !bring_loopback_up(&report.reply)) {
+        (void)send_report(socket_fd, &report, -1); /* the relay sees the end either way */
+        return;
+    }
+    for (size_t i = 0; i < relay->upstream_count; i++) {
+        for (size_t j = 0; j < sizeof LOOPBACKS / sizeof LOOPBACKS[0]; j++) {
+            const struct relay_upstream_config *upstream = relay->upstreams[i].config;
+            (void)address_from_literal(LOOPBACKS[j], upstream->listen_port, &report.address);
+            int fd = open_listener(&report.address);
+            if (fd < 0 && j > 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
+                continue;
+            report.upstream = i;
+            report.has_listener = fd >= 0 || fail_listen(&report.address, upstream, &report.reply);
+            bool sent = send_report(socket_fd, &report, fd);
+            if (!sent || fd < 0)
+                return;
+            (void)close(fd); /* the relay has it */
+        }
+    }
+    report.has_listener = false;
+    (void)send_report(socket_fd, &report, -1);
+}
+
+static bool listen_through_child(struct relay *relay, int namespace_fd, struct setup_reply *reply)
+{
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+        return fail_errno(reply, "socketpair");
+    pid_t child = fork();
+    if (child < 0)
+        return fail_errno(reply, "fork");
+    if (child == 0) {
+        (void)close(pair[0]);
+        listen_in_namespace(relay, namespace_fd, pair[1]);
+        _exit(0);
+    }
+    (void)close(pair[1]);
+
+    struct listener_report report;
+    for (;;) {
+        int fd = receive_report(pair[0], &report);
+        if (fd < 0)
+            break;
+        add_listener(relay, report.upstream, &report.address, fd);
+    }
+    (void)close(pair[0]);
+    (void)waitpid(child, NULL, 0);
+    *reply = report.reply;
+    return reply->result == BOTTLE_OK;
+}
+
+/* ---- 4 and 5: where it dials from, and the rest ---- */
+
+static bool same_network(int fd, const struct stat *other)
+{
+    struct stat network;
+
+    if (fd >= 0 ? fstat(fd, &network) : stat("/proc/self/ns/net", &network))
+        return true; /* unknown: better refuse a loop than run it */
+    return network.st_dev == other->st_dev && network.st_ino == other->st_ino;
+}
+
+static bool enter_egress(struct relay *relay, const struct namespaces *namespaces,
+                         struct setup_reply *reply)
+{
+    struct stat listens;
+
+    if (namespaces->listen_fd >= 0 ? fstat(namespaces->listen_fd, &listens)
+                                   : stat("/proc/self/ns/net", &listens))
+        return fail_errno(reply, "network namespace");
+    if (namespaces->egress_fd >= 0 &&
+        !enter_network(namespaces->egress_fd, "egress_network", reply))
+        return false;
+    relay->listens_where_it_dials = same_network(namespaces->egress_fd, &listens);
+    if (namespaces->listen_fd >= 0)
+        (void)close(namespaces->listen_fd);
+    if (namespaces->egress_fd >= 0)
+        (void)close(namespaces->egress_fd);
+    return true;
+}
+
+static void signal_ready(struct watch *watch, uint32_t events)
+{
+    struct relay *relay = container_of(watch, struct relay, signals);
+
+    (void)events;
+    relay_stop(relay, "signal");
+}
+
+static void launcher_gone(struct watch *watch, uint32_t events)
+{
+    struct relay *relay = container_of(watch, struct relay, launcher);
+
+    (void)events;
+    relay_stop(relay, "launcher-gone");
+}
+
+static bool watch_signals(struct relay *relay)
+{
+    sigset_t signals;
+
+    if (sigemptyset(&signals) || sigaddset(&signals, SIGTERM) || sigaddset(&signals, SIGINT) ||
+        sigprocmask(SIG_BLOCK, &signals, NULL))
+        return false;
+    relay->signals = (struct watch){.fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK),
+                                    .ready = signal_ready};
+    return relay->signals.fd >= 0 && !loop_add(&relay->loop, &relay->signals, EPOLLIN);
+}
+
+static bool watch_launcher(struct relay *relay)
+{
+    struct ucred launcher;
+    socklen_t length = sizeof launcher;
+
+    if (!relay->config.exit_with_launcher)
+        return true;
+    if (getsockopt(SETUP_FD, SOL_SOCKET, SO_PEERCRED, &launcher, &length))
+        return false;
+    relay->launcher =
+        (struct watch){.fd = (int)syscall(SYS_pidfd_open, launcher.pid, 0), .ready = launcher_gone};
+    return relay->launcher.fd >= 0 && !loop_add(&relay->loop, &relay->launcher, EPOLLIN);
+}
+
+static void add_timer_queues(struct relay *relay)
+{
+    struct loop *loop = &relay->loop;
+
+    loop_add_queue(loop, &relay->family_timers, FAMILY_WAIT_MS);
+    loop_add_queue(loop, &relay->attempt_timers, ATTEMPT_WAIT_MS);
+    loop_add_queue(loop, &relay->resolve_timers, relay->config.resolve_timeout_ms);
+    loop_add_queue(loop, &relay->dial_timers, relay->config.dial_timeout_ms);
+    loop_add_queue(loop, &relay->identification_timers, relay->config.identification_timeout_ms);
+    loop_add_queue(loop, &relay->goodbye_timers, GOODBYE_WAIT_MS);
+    loop_add_queue(loop, &relay->pause_timers, PAUSE_MS);
+    loop_add_queue(loop, &relay->control_timers, CONTROL_WAIT_MS);
+    loop_add_queue(loop, &relay->grace_timers, 0);
+    timer_init(&relay->paused_timer);
+    timer_init(&relay->grace_timer);
+}
+
+/* As many descriptors as may be; two for each connection. */
+static bool set_connection_limit(struct relay *relay)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return false;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit))
+        return false;
+    uint64_t reserved = RESERVED_DESCRIPTORS + relay->listener_count;
+    relay->connections_max = limit.rlim_cur > reserved + 2 ? (limit.rlim_cur - reserved) / 2 : 1;
+    return true;
+}
+
+/* Events must not stall the relay where standard error is a pipe or a terminal. */
+static bool make_events_nonblocking(void)
+{
+    int flags = fcntl(STDERR_FILENO, F_GETFL);
+
+    return flags >= 0 && !fcntl(STDERR_FILENO, F_SETFL, flags | O_NONBLOCK);
+}
+
+static bool start_loop(struct relay *relay, struct setup_reply *reply)
+{
+    if (loop_init(&relay->loop))
+        return fail_errno(reply, "epoll_create1");
+    relay->started_ms = relay->loop.now_ms;
+    list_init(&relay->connections);
+    list_init(&relay->turns);
+    list_init(&relay->discarded);
+    pipe_pool_init(&relay->pipes);
+    (void)pipe_pool_reserve(&relay->pipes); /* the data path works without, only slower */
+    add_timer_queues(relay);
+    if (!resolver_init(relay, reply->message)) {
+        reply->result = BOTTLE_INVALID;
+        return false;
+    }
+    if (!set_connection_limit(relay) || !make_events_nonblocking() || !watch_signals(relay) ||
+        !watch_launcher(relay) || !control_watch(relay))
+        return fail_errno(reply, "the relay cannot set itself up");
+    listeners_watch(relay);
+    return true;
+}
+
+/* ---- 7 ---- */
+
+static bool give_up_privileges(struct setup_reply *reply)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+    const struct rlimit no_core = {0};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_capset, &header, none) ||
+        setrlimit(RLIMIT_CORE, &no_core))
+        return fail_errno(reply, "the relay cannot give up its privileges");
+#ifndef __SANITIZE_ADDRESS__ /* LeakSanitizer stops the process's threads by ptrace */
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+        return fail_errno(reply, "the relay cannot give up its privileges");
+#endif
+    return true;
+}
+
+/* ---- the whole ---- */
+
+static bool set_up(struct relay *relay, struct setup_reply *reply)
+{
+    struct namespaces namespaces = {.listen_fd = -1, .egress_fd = -1};
+
+    if (!receive_config(relay, &namespaces, reply) || !claim_slug(relay, reply))
+        return false;
+    if (namespaces.listen_fd >= 0 ? !listen_through_child(relay, namespaces.listen_fd, reply)
+                                  : !listen_on_address(relay, reply))
+        return false;
+    return enter_egress(relay, &namespaces, reply) && start_loop(relay, reply) &&
+           give_up_privileges(reply);
+}
+
+static bool launcher_says_go(void)
+{
+    struct pollfd setup = {.fd = SETUP_FD, .events = POLLIN};
+    char go;
+
+    return poll(&setup, 1, LAUNCHER_WAIT_MS) == 1 &&
+           recv(SETUP_FD, &go, sizeof go, 0) == (ssize_t)sizeof go;
+}
+
+bool relay_setup(struct relay *relay)
+{
+    struct setup_reply reply = {.result = BOTTLE_OK};
+    bool ready = set_up(relay, &reply);
+    bool reported = send(SETUP_FD, &reply, sizeof reply, MSG_NOSIGNAL) == (ssize_t)sizeof reply;
+
+    if (!ready || !reported || !launcher_says_go())
+        return false;
+    return close(SETUP_FD) == 0;
+}
