@@ -28,7 +28,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define ENDPOINT_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+#define GOODBYE_MAX_BYTES ((size_t)1 << 20)
+#define ENDPOINT_EVENTS   (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 
 static void close_endpoint(struct endpoint *endpoint, bool reset)
 {
@@ -90,20 +91,22 @@ static void goodbye_expired(struct timer *timer)
     free_connection(container_of(timer, struct connection, timer), true);
 }
 
-/* Reads and forgets what the client still sends; gone when it hangs up. */
+/* Reads and forgets what the client still sends; gone when it hangs up, or sends more than a client
+ * would. */
 static void await_hangup(struct connection *connection)
 {
     struct relay *relay = connection->relay;
 
-    for (;;) {
+    while (connection->up.bytes < GOODBYE_MAX_BYTES) {
         ssize_t received =
             recv(connection->endpoints[CLIENT].watch.fd, relay->io_buffer, IO_BUFFER_SIZE, 0);
-        if (received > 0)
-            continue;
-        if (received == 0 || errno != EAGAIN)
-            free_connection(connection, false);
-        return;
+        if (received < 0 && errno == EAGAIN)
+            return;
+        if (received <= 0)
+            break;
+        connection->up.bytes += (size_t)received;
     }
+    free_connection(connection, connection->up.bytes >= GOODBYE_MAX_BYTES);
 }
 
 static void note_refused(struct connection *connection, const char *reason, const char *message)
@@ -128,6 +131,7 @@ static void say_goodbye(struct connection *connection, const char *message)
 
     close_endpoint(&connection->endpoints[UPSTREAM], false);
     connection->state = CONNECTION_GOODBYE;
+    connection->up.bytes = 0;
     /* The client was sent nothing yet, so its socket takes these few bytes at once or is broken. */
     if (send(client->watch.fd, goodbye, length, MSG_NOSIGNAL) != (ssize_t)length ||
         shutdown(client->watch.fd, SHUT_WR)) {

@@ -25,6 +25,8 @@ static bool accept_one(struct listener *listener)
     union address client;
     socklen_t length = sizeof client;
 
+    if (relay->paused)
+        return false;
     if (relay->connections_now >= relay->connections_max) {
         listeners_pause(relay, "the descriptor limit allows no more connections");
         return false;
@@ -98,7 +100,8 @@ void listeners_close(struct relay *relay)
 {
     for (size_t i = 0; i < relay->listener_count; i++) {
         struct listener *listener = &relay->listeners[i];
-        while (relay->state == RELAY_DRAINING && !relay->paused && accept_one(listener))
+        for (int j = 0; j < SOMAXCONN && relay->state == RELAY_DRAINING && accept_one(listener);
+             j++)
             ;
         (void)close(listener->watch.fd);
         listener->watch.fd = -1;

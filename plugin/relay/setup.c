@@ -43,14 +43,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define FAMILY_WAIT_MS       50  /* RFC 8305 §3 */
-#define ATTEMPT_WAIT_MS      250 /* RFC 8305 §5 */
-#define GOODBYE_WAIT_MS      2000
-#define PAUSE_MS             500
-#define CONTROL_WAIT_MS      5000
-#define LAUNCHER_WAIT_MS     30000
-#define RESERVED_DESCRIPTORS 32 /* pipes, DNS, control clients, a few attempts of a dial at once   \
-                                 */
+#define FAMILY_WAIT_MS   50  /* RFC 8305 §3 */
+#define ATTEMPT_WAIT_MS  250 /* RFC 8305 §5 */
+#define GOODBYE_WAIT_MS  2000
+#define PAUSE_MS         500
+#define CONTROL_WAIT_MS  5000
+#define LAUNCHER_WAIT_MS 30000
+#define RESERVED_DESCRIPTORS                                                                       \
+    32 /* pipes, DNS, control clients, a few attempts of a dial at once                            \
+        */
 
 struct namespaces {
     int listen_fd, egress_fd; /* -1: where the relay was started */
@@ -63,7 +64,7 @@ static bool fail(struct setup_reply *reply, enum bottle_result result, const cha
 {
     va_list arguments;
 
-    reply->result = result;
+    reply->result = (int32_t)result;
     va_start(arguments, format);
     (void)vsnprintf(reply->message, sizeof reply->message, format, arguments);
     va_end(arguments);
