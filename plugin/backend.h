@@ -22,12 +22,13 @@ struct backend {
     const char *name;
 
     /*
+     * @host:    for host_log(); may be NULL
      * @plan:    checked; has upstreams and both networks
      * @options: JSON object; the backend refuses what it does not know
      * @target:  out: the long form, malloc'ed
      */
-    enum bottle_result (*start)(const struct plan *plan, json_object *options, char **target,
-                                struct failure *failure);
+    enum bottle_result (*start)(const struct bottle_host *host, const struct plan *plan,
+                                json_object *options, char **target, struct failure *failure);
     enum bottle_result (*stop)(const struct target *target, struct failure *failure);
     enum bottle_result (*drain)(const struct target *target, int64_t grace_ms,
                                 struct failure *failure);

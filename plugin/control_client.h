@@ -7,8 +7,8 @@
 
 /*
  * Each returns BOTTLE_NOT_FOUND, with a message, when no relay runs under the target;
- * BOTTLE_TIMEOUT when it does not answer within some seconds; BOTTLE_DENIED when another user holds
- * the name.
+ * BOTTLE_TIMEOUT when it does not answer within some seconds; BOTTLE_DENIED when another user
+ * holds the name.
  */
 
 /* Returns when the relay's process has ended; kills it if it does not end by itself. */

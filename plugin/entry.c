@@ -157,7 +157,7 @@ static enum bottle_result start_plan(const struct bottle_start *arguments, char 
         result = json_text_parse("start options", arguments->options ? arguments->options : "{}",
                                  &options, failure);
     if (result == BOTTLE_OK)
-        result = backend->start(&plan, options, &started, failure);
+        result = backend->start(arguments->host, &plan, options, &started, failure);
     if (result == BOTTLE_OK)
         *target = steal_pointer(&started);
     return result;

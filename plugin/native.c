@@ -9,13 +9,14 @@
  * ends.
  *
  * The gate listens on internal_network: an IP address of this machine, or the path of a network
- * namespace, on whose loopback it then listens.  It dials from egress_network: "host", which is the
- * launcher's network, or the path of a network namespace.  A running gate is reached through its
- * control socket alone (control_client.c), so there is no state to keep and none to go stale.
+ * namespace, on whose loopback it then listens.  It dials from egress_network: "host", which is
+ * the launcher's network, or the path of a network namespace.  A running gate is reached through
+ * its control socket alone (control_client.c), so there is no state to keep and none to go stale.
  */
 #include "backend.h"
 
 #include "common/cleanup.h"
+#include "common/host_log.h"
 #include "common/json_text.h"
 #include "common/stage_dir.h"
 #include "control_client.h"
@@ -40,9 +41,15 @@
 
 #define DAY_MS 86400000
 
-static const char *const OPTION_KEYS[] = {
-    "dial_timeout_ms",           "dns_servers",        "event_log_max_bytes", "exit_with_launcher",
-    "identification_timeout_ms", "resolve_timeout_ms", "start_timeout_ms",    NULL};
+static const char *const OPTION_KEYS[] = {"dial_timeout_ms",
+                                          "dns_servers",
+                                          "event_log_max_bytes",
+                                          "exit_with_launcher",
+                                          "identification_timeout_ms",
+                                          "resolve_timeout_ms",
+                                          "sandbox",
+                                          "start_timeout_ms",
+                                          NULL};
 
 /* ---- options ---- */
 
@@ -104,6 +111,23 @@ static enum bottle_result read_dns_servers(json_object *options, struct relay_co
     return BOTTLE_OK;
 }
 
+static enum bottle_result read_sandbox(json_object *options, struct relay_config *config,
+                                       struct failure *failure)
+{
+    json_object *given;
+
+    if (!json_object_object_get_ex(options, "sandbox", &given))
+        return BOTTLE_OK;
+    const char *text =
+        json_object_is_type(given, json_type_string) ? json_object_get_string(given) : "";
+    config->sandbox_required = strcmp(text, "required") == 0;
+    if (config->sandbox_required || strcmp(text, "best-effort") == 0)
+        return BOTTLE_OK;
+    return failure_set(failure, BOTTLE_INVALID,
+                       "start options: sandbox is %s; it takes \"required\" or \"best-effort\"",
+                       json_object_to_json_string(given));
+}
+
 static enum bottle_result read_options(json_object *options, struct relay_config *config,
                                        int32_t *start_timeout_ms, struct failure *failure)
 {
@@ -133,6 +157,8 @@ static enum bottle_result read_options(json_object *options, struct relay_config
         result = option_boolean(options, "exit_with_launcher", &exit_with_launcher, failure);
     if (result == BOTTLE_OK)
         result = read_dns_servers(options, config, failure);
+    if (result == BOTTLE_OK)
+        result = read_sandbox(options, config, failure);
     config->exit_with_launcher = exit_with_launcher;
     return result;
 }
@@ -288,8 +314,8 @@ static bool send_config(int setup_fd, const struct relay_config *config,
     return sendmsg(setup_fd, &message, MSG_NOSIGNAL) == (ssize_t)data.iov_len;
 }
 
-static enum bottle_result receive_setup_reply(int setup_fd, int32_t timeout_ms,
-                                              struct failure *failure)
+static enum bottle_result receive_setup_reply(const struct bottle_host *host, int setup_fd,
+                                              int32_t timeout_ms, struct failure *failure)
 {
     struct setup_reply reply;
     struct pollfd waited = {.fd = setup_fd, .events = POLLIN};
@@ -306,6 +332,8 @@ static enum bottle_result receive_setup_reply(int setup_fd, int32_t timeout_ms,
     reply.message[sizeof reply.message - 1] = '\0';
     if (reply.result != BOTTLE_OK)
         return failure_set(failure, (enum bottle_result)reply.result, "%s", reply.message);
+    if (reply.message[0])
+        host_log(host, BOTTLE_LOG_WARNING, "%s", reply.message);
     return BOTTLE_OK;
 }
 
@@ -323,7 +351,8 @@ static enum bottle_result write_ssh_config(const struct plan *plan, int stage_fd
 }
 
 /* With the config that the options made, and the networks open. */
-static enum bottle_result run_relay(const struct plan *plan, const struct relay_config *config,
+static enum bottle_result run_relay(const struct bottle_host *host, const struct plan *plan,
+                                    const struct relay_config *config,
                                     const struct networks *networks, int32_t timeout_ms,
                                     struct failure *failure)
 {
@@ -341,7 +370,7 @@ static enum bottle_result run_relay(const struct plan *plan, const struct relay_
         result = failure_set(failure, BOTTLE_INTERNAL, "the relay does not take its config: %s",
                              strerror(errno));
     if (result == BOTTLE_OK)
-        result = receive_setup_reply(setup_fd, timeout_ms, failure);
+        result = receive_setup_reply(host, setup_fd, timeout_ms, failure);
     if (result == BOTTLE_OK)
         result = write_ssh_config(plan, stage_fd, config, failure);
     if (result == BOTTLE_OK && send(setup_fd, &GO, sizeof GO, MSG_NOSIGNAL) != (ssize_t)sizeof GO)
@@ -349,8 +378,8 @@ static enum bottle_result run_relay(const struct plan *plan, const struct relay_
     return result;
 }
 
-static enum bottle_result native_start(const struct plan *plan, json_object *options, char **target,
-                                       struct failure *failure)
+static enum bottle_result native_start(const struct bottle_host *host, const struct plan *plan,
+                                       json_object *options, char **target, struct failure *failure)
 {
     CLEANUP_FREE struct relay_config *config = calloc(1, sizeof *config);
     struct networks networks = {.internal_fd = -1, .egress_fd = -1};
@@ -369,7 +398,10 @@ static enum bottle_result native_start(const struct plan *plan, json_object *opt
         result = failure_set(failure, BOTTLE_INTERNAL, "out of memory");
     }
     if (result == BOTTLE_OK)
-        result = run_relay(plan, config, &networks, timeout_ms, failure);
+        result = run_relay(host, plan, config, &networks, timeout_ms, failure);
+    if (result == BOTTLE_OK)
+        host_log(host, BOTTLE_LOG_INFO, "gate %s listens for %zu upstreams on %s", *target,
+                 plan->upstream_count, plan->internal_network);
     close_networks(&networks);
     return result;
 }

@@ -8,11 +8,11 @@
  *
  * The host may be any program, with threads, handlers and children of its own.  So the process
  * comes from clone(2) as vfork(2) does it, without a copy of the host's memory and without running
- * a line of the host's code, twice over: the first child makes the second, which becomes the relay,
- * and ends; the relay is then nobody's child.  The first child has no exit signal and runs no new
- * program, so no SIGCHLD reaches the host, its wait() calls do not see the child, and ignoring
- * SIGCHLD does not take it away from us (wait(2), __WCLONE).  All signals are blocked while memory
- * is shared.
+ * a line of the host's code, twice over: the first child makes the second, which becomes the
+ * relay, and ends; the relay is then nobody's child.  The first child has no exit signal and runs
+ * no new program, so no SIGCHLD reaches the host, its wait() calls do not see the child, and
+ * ignoring SIGCHLD does not take it away from us (wait(2), __WCLONE).  All signals are blocked
+ * while memory is shared.
  */
 #include "relay_process.h"
 

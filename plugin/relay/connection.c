@@ -13,8 +13,8 @@
  * have ended the connection closes.  The two states differ in the timeout only.
  *
  * GOODBYE: the client reads in SSH's own words why it gets no connection.  Its socket is then shut
- * for sending and read until it hangs up, because closing a socket with unread bytes would reset it
- * and could destroy the message on its way.
+ * for sending and read until it hangs up, because closing a socket with unread bytes would reset
+ * it and could destroy the message on its way.
  *
  * A connection that ends goes to relay.discarded and is freed after the batch of events it may
  * still be in.

@@ -3,8 +3,8 @@
  * dial.c: from an upstream's name to a connected socket.
  *
  * Every dial resolves: a literal at once, a name through the answer of a moment ago or through
- * c-ares, both families side by side.  Then RFC 8305: IPv6 goes first and waits for nobody; an IPv4
- * answer that comes first waits 50 ms for the other (§3).  Addresses are tried in turn, the
+ * c-ares, both families side by side.  Then RFC 8305: IPv6 goes first and waits for nobody; an
+ * IPv4 answer that comes first waits 50 ms for the other (§3).  Addresses are tried in turn, the
  * families alternating (§4), the next one 250 ms after the last or as soon as an attempt fails
  * (§5).  The first to connect wins.
  *
@@ -319,9 +319,13 @@ static void resolve(struct dial *dial)
         try_next(dial);
         return;
     }
-    if (upstream->cached.count > 0 && relay->loop.now_ms < upstream->cached.expires_ms) {
-        for (size_t i = 0; i < upstream->cached.count; i++)
-            add_address(dial, &upstream->cached.addresses[i]);
+    resolver_follow_files(relay);
+    bool is_fresh = relay->loop.now_ms < upstream->cached.expires_ms;
+    const struct resolution *known =
+        upstream->from_hosts.count > 0 ? &upstream->from_hosts : &upstream->cached;
+    if (upstream->from_hosts.count > 0 || (is_fresh && upstream->cached.count > 0)) {
+        for (size_t i = 0; i < known->count; i++)
+            add_address(dial, &known->addresses[i]);
         try_next(dial);
         return;
     }

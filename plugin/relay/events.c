@@ -3,9 +3,9 @@
  * events.c: what happened, one JSON object a line on standard error.
  *
  * Where standard error is a pipe whose reader has stopped, lines are lost and counted rather than
- * waited for; the next line that can be written says how many.  Where it is a file, only the newest
- * lines are kept when it has reached its limit, so that an agent that connects for ever does not
- * fill the disk.
+ * waited for; the next line that can be written says how many.  Where it is a file, only the
+ * newest lines are kept when it has reached its limit, so that an agent that connects for ever
+ * does not fill the disk.
  */
 #include "relay.h"
 

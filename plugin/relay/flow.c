@@ -6,8 +6,8 @@
  * recv(2) and send(2), two system calls, no copy kept.  A read that fills the buffer means bulk:
  * from there on bytes go from socket to socket through a borrowed pipe with splice(2), without
  * entering user space, until the source runs dry.  The pipe is also where the rest of a small read
- * waits if the destination takes only a part; there is no other buffer, so a connection never holds
- * bytes in user space.
+ * waits if the destination takes only a part; there is no other buffer, so a connection never
+ * holds bytes in user space.
  *
  * When no pipe can be had, the bytes are only peeked at, and taken out of the source as far as the
  * destination took them: slower, with no storage, and always able to go on.

@@ -2,9 +2,9 @@
 /*
  * loop.c: epoll_wait(2), the functions of what is ready, then the timers that are due.
  *
- * A function that is called here may close any descriptor, also one that is ready later in the same
- * batch.  Its owner keeps the memory of the watch until the batch is over and sets watch.fd to -1;
- * such a watch is passed over.
+ * A function that is called here may close any descriptor, also one that is ready later in the
+ * same batch.  Its owner keeps the memory of the watch until the batch is over and sets watch.fd
+ * to -1; such a watch is passed over.
  */
 #include "loop.h"
 

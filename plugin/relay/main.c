@@ -6,12 +6,12 @@
  * with a socket as descriptor SETUP_FD, over which the config comes (protocol.h, setup.c).  Then:
  *
  *   listener.c    accepts a client and opens a connection for it
- *   dial.c        resolves the upstream's name (resolver.c) and connects, IPv6 and IPv4 racing
+ *   dial.c        resolves the upstream's name (dns_files.c, resolver.c) and connects, IPv6 and IPv4 racing
  *   connection.c  ties the two sockets together, sees to timeouts, end of file, resets, goodbyes
  *   flow.c        moves the bytes of one direction, through pipes of pipe_pool.c when there are
- * many control.c     answers status, stop and drain events.c      writes a line for each connection
- * that opens, closes or is refused loop.c        calls them: descriptors that are ready, timers
- * that are due
+ * many control.c     answers status, stop and drain events.c      writes a line for each
+ * connection that opens, closes or is refused loop.c        calls them: descriptors that are
+ * ready, timers that are due
  *
  * A turn of the loop: wait; call what is ready and due; give connections that moved their fill
  * another turn; free what ended.  The process ends when it is told to stop, by control socket or
@@ -76,6 +76,8 @@ void relay_drain(struct relay *relay, int64_t grace_ms)
 static void serve(struct relay *relay)
 {
     event_started(relay);
+    if (relay->sandbox_missing[0])
+        event_notice(relay, "sandbox-incomplete", relay->sandbox_missing);
     while (relay->state != RELAY_STOPPED) {
         bool has_turns = !list_is_empty(&relay->turns);
         loop_wait(&relay->loop, has_turns ? 0 : resolver_wait_ms(relay, -1));

@@ -18,7 +18,8 @@
 #include <unistd.h>
 
 #define PIPE_CAPACITY                                                                              \
-    (1 << 20) /* /proc/sys/fs/pipe-max-size of an unprivileged user, by default                    \
+    (1                                                                                             \
+     << 20) /* /proc/sys/fs/pipe-max-size of an unprivileged user, by default                    \
                */
 #define PIPES_MAX       64
 #define PIPES_MAX_SPARE 8

@@ -59,6 +59,7 @@ struct relay_config {
     uint8_t has_listen_namespace; /* descriptors come in this order */
     uint8_t has_egress_namespace;
     uint8_t exit_with_launcher;
+    uint8_t sandbox_required;
     int32_t resolve_timeout_ms;
     int32_t dial_timeout_ms;
     int32_t identification_timeout_ms;
@@ -74,8 +75,8 @@ struct relay_config {
      (upstream_count) * sizeof(struct relay_upstream_config))
 
 struct setup_reply {
-    int32_t result; /* enum bottle_result */
-    char message[RELAY_MESSAGE_SIZE];
+    int32_t result;                   /* enum bottle_result */
+    char message[RELAY_MESSAGE_SIZE]; /* with BOTTLE_OK: a warning, or empty */
 };
 
 /*

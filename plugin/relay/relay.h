@@ -71,7 +71,8 @@ struct resolution {
 
 struct upstream {
     const struct relay_upstream_config *config;
-    struct resolution cached; /* an answer that is still fresh, for bursts of dials */
+    struct resolution from_hosts; /* what /etc/hosts says of the name */
+    struct resolution cached;     /* an answer of DNS that is still fresh, for bursts of dials */
     uint64_t connections_now, connections_total, connections_refused;
     uint64_t bytes_up, bytes_down;
     char last_error[RELAY_MESSAGE_SIZE]; /* empty: none yet */
@@ -176,11 +177,36 @@ struct resolver_socket {
     struct relay *relay;
 };
 
+/* A file of the system that the resolver reads, also later, through its descriptor; dns_files.c. */
+struct dns_file {
+    const char *path;
+    int fd; /* -1: there is none */
+    struct timespec changed;
+    off_t size;
+    bool replaced;
+};
+
+#define RESOLVER_MAX_SERVERS 8
+
 struct resolver {
     ares_channel channel;
-    struct timespec configured; /* when /etc/resolv.conf, as the channel has it, was changed */
+    unsigned int
+        queries; /* that c-ares holds; its servers can be changed only while there are none */
+    bool servers_changed;
+    char servers[RESOLVER_MAX_SERVERS * RELAY_DNS_SERVER_SIZE]; /* comma-separated */
+    struct dns_file hosts, resolv_conf;
+    uint16_t server_ports[RESOLVER_MAX_SERVERS];
+    size_t server_port_count;
     struct resolver_socket sockets[RESOLVER_MAX_SOCKETS];
 };
+
+void dns_file_open(struct dns_file *file, const char *path);
+/* True if it has changed since the last time that this was asked, or was never asked. */
+bool dns_file_changed(struct relay *relay, struct dns_file *file);
+/* Sets each upstream's from_hosts. */
+void dns_files_read_hosts(struct relay *relay);
+/* Sets resolver.servers. */
+void dns_files_read_servers(struct relay *relay);
 
 /* count 0: error says why.  May be called before resolver_query returns. */
 typedef void resolver_answer(void *context, int family, const union address *addresses,
@@ -188,7 +214,9 @@ typedef void resolver_answer(void *context, int family, const union address *add
 
 /* Returns false, with a message, when c-ares cannot be set up. */
 bool resolver_init(struct relay *relay, char message[RELAY_MESSAGE_SIZE]);
-/* Asks for the addresses of one family.  The answer comes exactly once, a timeout at the latest. */
+/* Takes notice of changes of /etc/hosts and /etc/resolv.conf; before each dial. */
+void resolver_follow_files(struct relay *relay);
+/* Asks DNS for the addresses of one family.  The answer comes exactly once, a timeout at the latest. */
 void resolver_query(struct relay *relay, const char *name, uint16_t port, int family,
                     resolver_answer *answer, void *context);
 /* The time until c-ares wants to be called, limit_ms at most (negative: no limit). */
@@ -245,6 +273,7 @@ struct relay {
     struct watch signals;  /* signalfd(2) */
     struct watch launcher; /* pidfd_open(2), with exit_with_launcher */
 
+    char sandbox_missing[96];   /* stages that this system has not; empty: none */
     uint64_t events_lost;       /* since the last one that could be written */
     size_t event_bytes_checked; /* written since the size of the event log was looked at */
 
@@ -253,8 +282,8 @@ struct relay {
 };
 
 /*
- * Frees, when the batch of events is over, a struct that begins with a list_node and may still have
- * events in the batch.  The node must be in no list.
+ * Frees, when the batch of events is over, a struct that begins with a list_node and may still
+ * have events in the batch.  The node must be in no list.
  */
 void relay_discard(struct relay *relay, struct list_node *node);
 
@@ -279,6 +308,12 @@ void event_close(const struct connection *connection, const char *ended_by, cons
 void event_refused(const struct connection *connection, const char *reason, const char *message);
 void event_notice(struct relay *relay, const char *event, const char *message);
 void event_stopped(struct relay *relay);
+
+/*
+ * sandbox.c: gives up what the loop does not need.  False, with reply filled in, if that is not
+ * possible; else reply->message says what it is done without, and relay.sandbox_missing too.
+ */
+bool sandbox_enter(struct relay *relay, struct setup_reply *reply);
 
 /* setup.c: everything before the loop; returns false when the relay has to go. */
 bool relay_setup(struct relay *relay);

@@ -3,28 +3,24 @@
  * resolver.c: c-ares inside the relay's loop.
  *
  * c-ares says which of its sockets it wants watched (ares_init_options(3), ARES_OPT_SOCK_STATE_CB)
- * and when it wants to be called for its own timeouts (ares_timeout(3)).  It reads /etc/hosts and
- * /etc/resolv.conf like the C library does, or asks the servers that the start options name.
- *
- * When /etc/resolv.conf has changed, the next query makes a new channel and destroys the old one;
- * its open queries come back as ARES_EDESTRUCTION and are asked again of the new one.
+ * and when it wants to be called for its own timeouts (ares_timeout(3)).  It asks the servers of
+ * /etc/resolv.conf, or those that the start options name, and nothing but DNS: /etc/hosts is read
+ * by dns_files.c, because the sandbox lets c-ares open no file.
  */
 #include "relay.h"
 
+#include <arpa/nameser.h>
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
 
-#define RESOLV_CONF "/etc/resolv.conf"
-#define TRIES       3 /* a server; c-ares doubles the wait each time (ares_init_options(3)) */
+#define TRIES 3 /* a server; c-ares doubles the wait each time (ares_init_options(3)) */
 
 struct query {
     struct relay *relay;
-    const char *name;
     uint16_t port;
     int family;
     resolver_answer *answer;
@@ -62,85 +58,94 @@ static void socket_state(void *context, ares_socket_t fd, int readable, int writ
         watch->fd = -1; /* out of memory: that query times out */
 }
 
-static bool make_channel(struct relay *relay, ares_channel *channel,
-                         char message[RELAY_MESSAGE_SIZE])
+static void socket_ready(struct watch *watch, uint32_t events);
+
+static bool set_servers(struct relay *relay, char message[RELAY_MESSAGE_SIZE])
 {
+    struct resolver *resolver = &relay->resolver;
+    int error = ares_set_servers_ports_csv(resolver->channel, resolver->servers);
+
+    if (error)
+        (void)snprintf(message, RELAY_MESSAGE_SIZE,
+                       "c-ares does not take the DNS servers %.256s: %s", resolver->servers,
+                       ares_strerror(error));
+    return error == 0;
+}
+
+static void add_server_port(struct resolver *resolver, uint16_t port)
+{
+    if (resolver->server_port_count < RESOLVER_MAX_SERVERS)
+        resolver->server_ports[resolver->server_port_count++] = port;
+}
+
+static bool use_configured_servers(struct relay *relay, char message[RELAY_MESSAGE_SIZE])
+{
+    struct resolver *resolver = &relay->resolver;
+    struct ares_addr_port_node *servers;
+    size_t length = 0;
+
+    for (uint32_t i = 0; i < relay->config.dns_server_count; i++)
+        length += (size_t)snprintf(resolver->servers + length, sizeof resolver->servers - length,
+                                   "%s%s", i > 0 ? "," : "", relay->config.dns_servers[i]);
+    if (!set_servers(relay, message))
+        return false;
+    if (ares_get_servers_ports(resolver->channel, &servers)) {
+        (void)snprintf(message, RELAY_MESSAGE_SIZE, "c-ares: out of memory");
+        return false;
+    }
+    for (const struct ares_addr_port_node *server = servers; server; server = server->next)
+        add_server_port(resolver, server->tcp_port ? (uint16_t)server->tcp_port : NAMESERVER_PORT);
+    ares_free_data(servers);
+    return true;
+}
+
+bool resolver_init(struct relay *relay, char message[RELAY_MESSAGE_SIZE])
+{
+    struct resolver *resolver = &relay->resolver;
+    char dns_only[] = "b";
     struct ares_options options = {.timeout = relay->config.resolve_timeout_ms / 5 + 1,
                                    .tries = TRIES,
+                                   .lookups = dns_only,
                                    .sock_state_cb = socket_state,
                                    .sock_state_cb_data = relay};
-    int error = ares_init_options(channel, &options,
-                                  ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
+    int error = ares_init_options(&resolver->channel, &options,
+                                  ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
+                                      ARES_OPT_SOCK_STATE_CB);
 
     if (error) {
         (void)snprintf(message, RELAY_MESSAGE_SIZE, "c-ares cannot start: %s",
                        ares_strerror(error));
         return false;
     }
-    if (relay->config.dns_server_count == 0)
-        return true;
-
-    char list[RELAY_MAX_DNS_SERVERS * RELAY_DNS_SERVER_SIZE];
-    size_t length = 0;
-    for (uint32_t i = 0; i < relay->config.dns_server_count; i++)
-        length += (size_t)snprintf(list + length, sizeof list - length, "%s%s", i > 0 ? "," : "",
-                                   relay->config.dns_servers[i]);
-    error = ares_set_servers_ports_csv(*channel, list);
-    if (error) {
-        (void)snprintf(message, RELAY_MESSAGE_SIZE, "dns_servers: c-ares does not take %s: %s",
-                       list, ares_strerror(error));
-        ares_destroy(*channel);
-        return false;
-    }
+    for (size_t i = 0; i < RESOLVER_MAX_SOCKETS; i++)
+        resolver->sockets[i] =
+            (struct resolver_socket){.watch = {.fd = -1, .ready = socket_ready}, .relay = relay};
+    dns_file_open(&resolver->hosts, "/etc/hosts");
+    resolver->resolv_conf.fd = -1;
+    if (relay->config.dns_server_count > 0)
+        return use_configured_servers(relay, message);
+    dns_file_open(&resolver->resolv_conf, "/etc/resolv.conf");
+    (void)dns_file_changed(relay, &resolver->resolv_conf); /* c-ares has just read it */
+    add_server_port(resolver, NAMESERVER_PORT);
     return true;
 }
 
-static struct timespec configuration_time(void)
-{
-    struct stat file;
-
-    return stat(RESOLV_CONF, &file) ? (struct timespec){0} : file.st_mtim;
-}
-
-static void socket_ready(struct watch *watch, uint32_t events);
-
-bool resolver_init(struct relay *relay, char message[RELAY_MESSAGE_SIZE])
-{
-    for (size_t i = 0; i < RESOLVER_MAX_SOCKETS; i++)
-        relay->resolver.sockets[i] =
-            (struct resolver_socket){.watch = {.fd = -1, .ready = socket_ready}, .relay = relay};
-    relay->resolver.configured = configuration_time();
-    return make_channel(relay, &relay->resolver.channel, message);
-}
-
-static void follow_configuration(struct relay *relay)
+void resolver_follow_files(struct relay *relay)
 {
     struct resolver *resolver = &relay->resolver;
-    struct timespec changed = configuration_time();
-    ares_channel old = resolver->channel, channel;
     char message[RELAY_MESSAGE_SIZE];
 
-    if (relay->config.dns_server_count > 0 || (changed.tv_sec == resolver->configured.tv_sec &&
-                                               changed.tv_nsec == resolver->configured.tv_nsec))
-        return;
-    resolver->configured = changed;
-    if (!make_channel(relay, &channel, message)) {
-        event_notice(relay, "resolver-unchanged", message);
-        return;
+    if (dns_file_changed(relay, &resolver->hosts))
+        dns_files_read_hosts(relay);
+    if (dns_file_changed(relay, &resolver->resolv_conf)) {
+        dns_files_read_servers(relay);
+        resolver->servers_changed = resolver->servers[0] != '\0';
     }
-    resolver->channel = channel;
-    ares_destroy(old);
-}
-
-static void answer_from_ares(void *context, int status, int timeouts, struct ares_addrinfo *result);
-
-static void ask(struct query *query)
-{
-    const struct ares_addrinfo_hints hints = {
-        .ai_flags = ARES_AI_NOSORT, .ai_family = query->family, .ai_socktype = SOCK_STREAM};
-
-    ares_getaddrinfo(query->relay->resolver.channel, query->name, NULL, &hints, answer_from_ares,
-                     query);
+    if (resolver->servers_changed && resolver->queries == 0) {
+        resolver->servers_changed = false;
+        if (!set_servers(relay, message))
+            event_notice(relay, "resolver-unchanged", message);
+    }
 }
 
 static size_t take_addresses(const struct query *query, const struct ares_addrinfo *result,
@@ -171,10 +176,7 @@ static void answer_from_ares(void *context, int status, int timeouts, struct are
     size_t count = 0;
 
     (void)timeouts; /* the dial has its own deadline */
-    if (status == ARES_EDESTRUCTION) {
-        ask(query);
-        return;
-    }
+    query->relay->resolver.queries--;
     if (status == ARES_SUCCESS)
         count = take_addresses(query, result, addresses, &ttl_s);
     if (result)
@@ -187,20 +189,18 @@ static void answer_from_ares(void *context, int status, int timeouts, struct are
 void resolver_query(struct relay *relay, const char *name, uint16_t port, int family,
                     resolver_answer *answer, void *context)
 {
+    const struct ares_addrinfo_hints hints = {
+        .ai_flags = ARES_AI_NOSORT, .ai_family = family, .ai_socktype = SOCK_STREAM};
     struct query *query = malloc(sizeof *query);
 
     if (!query) {
         answer(context, family, NULL, 0, 0, "out of memory");
         return;
     }
-    *query = (struct query){.relay = relay,
-                            .name = name,
-                            .port = port,
-                            .family = family,
-                            .answer = answer,
-                            .context = context};
-    follow_configuration(relay);
-    ask(query);
+    *query = (struct query){
+        .relay = relay, .port = port, .family = family, .answer = answer, .context = context};
+    relay->resolver.queries++;
+    ares_getaddrinfo(relay->resolver.channel, name, NULL, &hints, answer_from_ares, query);
 }
 
 static void socket_ready(struct watch *watch, uint32_t events)

@@ -3,16 +3,14 @@
  * setup.c: everything before the loop, in this order:
  *
  *   1. receive the config and the namespaces (protocol.h)
- *   2. claim the slug: bind the control names; an abstract name can be bound once, so of two
- * launchers that start one slug one gets a conflict, and a relay that was killed leaves no name
- * behind
- *   3. open the listening sockets, in the agent's namespace through a child that enters it:
- * entering changes who one is (user namespace), and the relay itself has to stay where it dials
- * from
+ *   2. claim the slug: bind the control names.  An abstract name can be bound once, so of two launchers
+ *      that start one slug one gets a conflict, and a relay that was killed leaves no name behind
+ *   3. open the listening sockets, in the agent's namespace through a child that enters it: entering
+ *      changes who one is (user namespace), and the relay has to stay where it dials from
  *   4. enter the egress namespace
  *   5. set up DNS, signals, the loop
- *   6. report to the plugin; wait for its word
- *   7. give up privileges
+ *   6. give up what the loop does not need (sandbox.c)
+ *   7. report to the plugin; wait for its word
  *
  * Whatever fails is reported; leaving the process then undoes it all.
  */
@@ -22,11 +20,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/nsfs.h>
 #include <net/if.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -34,7 +30,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -43,12 +38,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define FAMILY_WAIT_MS   50  /* RFC 8305 §3 */
-#define ATTEMPT_WAIT_MS  250 /* RFC 8305 §5 */
-#define GOODBYE_WAIT_MS  2000
-#define PAUSE_MS         500
-#define CONTROL_WAIT_MS  5000
-#define LAUNCHER_WAIT_MS 30000
+#define FAMILY_WAIT_MS  50  /* RFC 8305 §3 */
+#define ATTEMPT_WAIT_MS 250 /* RFC 8305 §5 */
+#define GOODBYE_WAIT_MS 2000
+#define PAUSE_MS        500
+#define CONTROL_WAIT_MS 5000
+#define LAUNCHER_WAIT_S 30
 #define RESERVED_DESCRIPTORS                                                                       \
     32 /* pipes, DNS, control clients, a few attempts of a dial at once                            \
         */
@@ -527,6 +522,7 @@ static bool start_loop(struct relay *relay, struct setup_reply *reply)
     if (loop_init(&relay->loop))
         return fail_errno(reply, "epoll_create1");
     relay->started_ms = relay->loop.now_ms;
+    tzset(); /* else the first event line would read the time zone's file, behind the sandbox */
     list_init(&relay->connections);
     list_init(&relay->turns);
     list_init(&relay->discarded);
@@ -544,24 +540,6 @@ static bool start_loop(struct relay *relay, struct setup_reply *reply)
     return true;
 }
 
-/* ---- 7 ---- */
-
-static bool give_up_privileges(struct setup_reply *reply)
-{
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
-    const struct rlimit no_core = {0};
-
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_capset, &header, none) ||
-        setrlimit(RLIMIT_CORE, &no_core))
-        return fail_errno(reply, "the relay cannot give up its privileges");
-#ifndef __SANITIZE_ADDRESS__ /* LeakSanitizer stops the process's threads by ptrace */
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
-        return fail_errno(reply, "the relay cannot give up its privileges");
-#endif
-    return true;
-}
-
 /* ---- the whole ---- */
 
 static bool set_up(struct relay *relay, struct setup_reply *reply)
@@ -574,15 +552,15 @@ static bool set_up(struct relay *relay, struct setup_reply *reply)
                                   : !listen_on_address(relay, reply))
         return false;
     return enter_egress(relay, &namespaces, reply) && start_loop(relay, reply) &&
-           give_up_privileges(reply);
+           sandbox_enter(relay, reply);
 }
 
 static bool launcher_says_go(void)
 {
-    struct pollfd setup = {.fd = SETUP_FD, .events = POLLIN};
+    const struct timeval limit = {.tv_sec = LAUNCHER_WAIT_S};
     char go;
 
-    return poll(&setup, 1, LAUNCHER_WAIT_MS) == 1 &&
+    return !setsockopt(SETUP_FD, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) &&
            recv(SETUP_FD, &go, sizeof go, 0) == (ssize_t)sizeof go;
 }
 

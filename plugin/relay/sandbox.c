@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sandbox.c: what the relay gives up once it is set up.
+ *
+ * A peer controls every byte that the relay moves.  Should one ever find a fault in it, there must
+ * be nothing to gain: the process can talk to the destinations that the bottle has anyway, and no
+ * more.
+ *
+ *   no new privileges   a set-uid program cannot be used to get any; the kernel asks for it before seccomp
+ *   capabilities        none, in any set; root without them is an ordinary user
+ *   dumpable, core      off: no memory of sessions on a disk, no ptrace by other processes of the user
+ *   resource limits     memory in proportion to the connections there can be; no locked memory, no
+ *                       further process
+ *   Landlock            no file system access at all; TCP connections to the declared ports and to the DNS
+ *                       servers' only, no TCP bind (Linux 6.7); no abstract sockets and no signals to
+ *                       processes outside (Linux 6.12)
+ *   seccomp             the system calls of SYSTEM_CALLS, sockets of TCP and UDP only; any other call ends
+ *                       the process
+ *
+ * Where the kernel lacks one of the last two, the relay runs without and says so, unless the start
+ * option "sandbox" is "required".  Under AddressSanitizer, whose runtime needs more than the
+ * relay, they stay off.
+ */
+#include "relay.h"
+
+#include <bottle/sidecar.h>
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <linux/landlock.h>
+#include <netinet/in.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define BASE_MEMORY       ((rlim_t)32 << 20)
+#define CONNECTION_MEMORY ((rlim_t)8 << 10)
+
+/* linux/landlock.h of a newer kernel than the one this is built on. */
+#define ACCESS_FS_TRUNCATE         (1ULL << 14) /* ABI 3 */
+#define ACCESS_FS_IOCTL_DEV        (1ULL << 15) /* ABI 5 */
+#define ACCESS_NET_BIND_TCP        (1ULL << 0)  /* ABI 4 */
+#define ACCESS_NET_CONNECT_TCP     (1ULL << 1)
+#define SCOPE_ABSTRACT_UNIX_SOCKET (1ULL << 0) /* ABI 6 */
+#define SCOPE_SIGNAL               (1ULL << 1)
+#define RULE_NET_PORT              2
+
+struct ruleset {
+    uint64_t handled_access_fs, handled_access_net, scoped;
+};
+
+struct net_port_rule {
+    uint64_t allowed_access, port;
+};
+
+static bool drop_privileges(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+
+    /* Without CAP_SETPCAP the bounding set stays; with no new privileges it gives nothing. */
+    for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
+        (void)prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+    return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
+           !prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) &&
+           !syscall(SYS_capset, &header, none);
+}
+
+static bool limit(__rlimit_resource_t resource, rlim_t value)
+{
+    struct rlimit now;
+
+    if (getrlimit(resource, &now))
+        return false;
+    if (now.rlim_max != RLIM_INFINITY && now.rlim_max < value)
+        value = now.rlim_max;
+    const struct rlimit lower = {.rlim_cur = value, .rlim_max = value};
+    return !setrlimit(resource, &lower);
+}
+
+static bool set_limits(const struct relay *relay)
+{
+    rlim_t memory = BASE_MEMORY + CONNECTION_MEMORY * relay->connections_max;
+
+    if (!limit(RLIMIT_CORE, 0) || !limit(RLIMIT_NPROC, 0))
+        return false;
+#ifdef __SANITIZE_ADDRESS__
+    (void)memory;
+    return true;
+#else
+    return limit(RLIMIT_DATA, memory) && limit(RLIMIT_MEMLOCK, 0) &&
+           !prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
+}
+
+/* ---- Landlock ---- */
+
+static uint64_t handled_file_system(long abi)
+{
+    uint64_t access = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1; /* ABI 1: all up to here */
+
+    if (abi >= 2)
+        access |= LANDLOCK_ACCESS_FS_REFER;
+    if (abi >= 3)
+        access |= ACCESS_FS_TRUNCATE;
+    if (abi >= 5)
+        access |= ACCESS_FS_IOCTL_DEV;
+    return access;
+}
+
+static bool allow_port(int ruleset_fd, uint16_t port)
+{
+    const struct net_port_rule rule = {.allowed_access = ACCESS_NET_CONNECT_TCP, .port = port};
+
+    return !syscall(SYS_landlock_add_rule, ruleset_fd, RULE_NET_PORT, &rule, 0);
+}
+
+static bool allow_ports(const struct relay *relay, int ruleset_fd)
+{
+    for (size_t i = 0; i < relay->upstream_count; i++)
+        if (!allow_port(ruleset_fd, relay->upstreams[i].config->port))
+            return false;
+    for (size_t i = 0; i < relay->resolver.server_port_count; i++)
+        if (!allow_port(ruleset_fd, relay->resolver.server_ports[i]))
+            return false;
+    return true;
+}
+
+static bool enter_landlock(const struct relay *relay)
+{
+    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    if (abi < 1)
+        return false;
+
+    const struct ruleset ruleset = {
+        .handled_access_fs = handled_file_system(abi),
+        .handled_access_net = abi >= 4 ? ACCESS_NET_BIND_TCP | ACCESS_NET_CONNECT_TCP : 0,
+        .scoped = abi >= 6 ? SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL : 0,
+    };
+    size_t size = abi >= 6   ? sizeof ruleset
+                  : abi >= 4 ? offsetof(struct ruleset, scoped)
+                             : sizeof(uint64_t);
+    int fd = (int)syscall(SYS_landlock_create_ruleset, &ruleset, size, 0);
+    if (fd < 0)
+        return false;
+    bool entered =
+        (abi < 4 || allow_ports(relay, fd)) && !syscall(SYS_landlock_restrict_self, fd, 0);
+    (void)close(fd);
+    return entered;
+}
+
+/* ---- seccomp ---- */
+
+/* Everything that the loop calls, and what it is for. */
+static const int SYSTEM_CALLS[] = {
+    /* the loop and its clocks */
+    SCMP_SYS(epoll_wait),
+    SCMP_SYS(epoll_pwait),
+    SCMP_SYS(epoll_ctl),
+    SCMP_SYS(clock_gettime),
+    SCMP_SYS(gettimeofday),
+    SCMP_SYS(restart_syscall),
+    SCMP_SYS(rt_sigreturn),
+    /* connections: accepting, dialling, moving bytes, ending; socket(2) has rules of its own */
+    SCMP_SYS(accept4),
+    SCMP_SYS(connect),
+    SCMP_SYS(getsockopt),
+    SCMP_SYS(setsockopt),
+    SCMP_SYS(recvfrom),
+    SCMP_SYS(sendto),
+    SCMP_SYS(splice),
+    SCMP_SYS(shutdown),
+    SCMP_SYS(close),
+    /* pipes */
+    SCMP_SYS(pipe2),
+    SCMP_SYS(fcntl),
+    /* DNS: c-ares reads and writes TCP this way, and asks for random numbers */
+    SCMP_SYS(read),
+    SCMP_SYS(writev),
+    SCMP_SYS(getrandom),
+    /* event lines, the bound on their file, and the files that the resolver follows */
+    SCMP_SYS(write),
+    SCMP_SYS(pread64),
+    SCMP_SYS(pwrite64),
+    SCMP_SYS(ftruncate),
+    SCMP_SYS(fstat),
+    SCMP_SYS(newfstatat), /* how the C library spells fstat */
+    /* memory; mmap(2) has rules of its own */
+    SCMP_SYS(brk),
+    SCMP_SYS(munmap),
+    SCMP_SYS(mremap),
+    SCMP_SYS(madvise),
+    /* status names the process; ending */
+    SCMP_SYS(getpid),
+    SCMP_SYS(exit_group),
+};
+
+/* TCP and UDP over IP, nothing else: no raw, packet, netlink, unix or vsock sockets. */
+static bool allow_sockets(scmp_filter_ctx filter)
+{
+    static const unsigned int FAMILIES[] = {AF_INET, AF_INET6}, TYPES[] = {SOCK_STREAM, SOCK_DGRAM};
+    const scmp_datum_t type_mask = ~(scmp_datum_t)(SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    for (size_t i = 0; i < 2; i++)
+        for (size_t j = 0; j < 2; j++)
+            if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
+                                 SCMP_A0(SCMP_CMP_EQ, FAMILIES[i]),
+                                 SCMP_A1(SCMP_CMP_MASKED_EQ, type_mask, TYPES[j])))
+                return false;
+    return true;
+}
+
+static bool enter_seccomp(void)
+{
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+    bool built = filter != NULL;
+
+    for (size_t i = 0; built && i < sizeof SYSTEM_CALLS / sizeof SYSTEM_CALLS[0]; i++)
+        built = !seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYSTEM_CALLS[i], 0);
+    /* Memory that holds data cannot become code. */
+    built = built && !seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+                                       SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    bool entered = built && allow_sockets(filter) && !seccomp_load(filter);
+    if (filter)
+        seccomp_release(filter);
+    return entered;
+}
+
+/* ---- the whole ---- */
+
+static void note_missing(struct relay *relay, const char *what)
+{
+    size_t length = strlen(relay->sandbox_missing);
+
+    (void)snprintf(relay->sandbox_missing + length, sizeof relay->sandbox_missing - length, "%s%s",
+                   length > 0 ? ", " : "", what);
+}
+
+bool sandbox_enter(struct relay *relay, struct setup_reply *reply)
+{
+    if (!drop_privileges() || !set_limits(relay)) {
+        reply->result = BOTTLE_DENIED;
+        (void)snprintf(reply->message, sizeof reply->message,
+                       "the relay cannot give up its privileges: %s", strerror(errno));
+        return false;
+    }
+#ifdef __SANITIZE_ADDRESS__
+    note_missing(relay, "Landlock and seccomp (built with AddressSanitizer)");
+#else
+    if (!enter_landlock(relay))
+        note_missing(relay, "Landlock");
+    if (!enter_seccomp())
+        note_missing(relay, "seccomp");
+#endif
+    if (relay->sandbox_missing[0] == '\0')
+        return true;
+    if (relay->config.sandbox_required) {
+        reply->result = BOTTLE_UNAVAILABLE;
+        (void)snprintf(reply->message, sizeof reply->message,
+                       "sandbox is \"required\", but this system lacks: %s; use another kernel, or "
+                       "\"best-effort\"",
+                       relay->sandbox_missing);
+        return false;
+    }
+    (void)snprintf(reply->message, sizeof reply->message, "the relay runs without %s",
+                   relay->sandbox_missing);
+    return true;
+}
