@@ -81,7 +81,7 @@ static enum bottle_result read_alias(const struct entry *entry, struct upstream 
     if (!grammar_alias(text))
         return refuse(entry, "Host",
                       "must be one name of letters, digits, '.', '_' and '-' that begins with a "
-                      "letter or digit, or an IP address; 253 characters at most");
+                      "letter, digit or '_', or an IP address; 253 characters at most");
     (void)snprintf(upstream->alias, sizeof upstream->alias, "%s", text);
     return BOTTLE_OK;
 }

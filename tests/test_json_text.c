@@ -301,8 +301,8 @@ Test(json_text, time_is_linear_in_the_number_of_keys)
 {
     for (int repeat = 0; repeat <= 1; repeat++) {
         enum bottle_result expected = repeat ? BOTTLE_INVALID : BOTTLE_OK;
-        char *small = many_keys(JSON_TEXT_MAX_BYTES / 4, repeat);
-        char *large = many_keys(JSON_TEXT_MAX_BYTES, repeat);
+        char *small = many_keys(JSON_TEXT_MAX_BYTES / 16, repeat);
+        char *large = many_keys(JSON_TEXT_MAX_BYTES / 4, repeat);
         double small_best = seconds_to_parse(small, expected);
         double large_best = seconds_to_parse(large, expected);
         for (int i = 0; i < 2; i++) {
@@ -312,7 +312,6 @@ Test(json_text, time_is_linear_in_the_number_of_keys)
             large_best = again < large_best ? again : large_best;
         }
         cr_expect(large_best < 10 * small_best, "%f s, then %f s", small_best, large_best);
-        cr_log_info("1 MiB of keys: %f s", large_best);
         free(small);
         free(large);
     }

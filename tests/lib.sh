@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+#
+# lib.sh: what the scripts that drive real programs share.  A script begins with
+#
+#     source "$(dirname "$0")/lib.sh" "$@"
+#
+# and then runs again, in namespaces of its own:
+#
+#   - network: there is only a loopback.  Any address and port is free, whatever else runs on the
+#     machine, and nothing that the test sends can leave it.
+#   - processes: all that the test started end with it, however it ends.
+#   - mounts: the machine has the users and the host names that the test gives it.
+#
+# The script itself is root, or its caller with every capability in a user namespace.  What is tested
+# runs through `as USER`: `bottle` is an ordinary user without any capability, `root` is root.
+#
+# Each check is one call of `check`.  The last line, "N passed, N failed", and the exit status come from
+# the EXIT trap, so they are true also for a script that stops half-way.
+
+if [ "${1-}" != inside ]; then
+    namespaces=(--mount --net --pid --fork --kill-child=KILL --mount-proc)
+    [ "$EUID" -eq 0 ] || namespaces+=(--user --map-current-user --keep-caps)
+    exec unshare "${namespaces[@]}" bash "$0" inside
+fi
+
+set -euo pipefail
+shopt -s inherit_errexit
+# The loader refuses a plugin that a group may write, sshd a home directory.
+umask 022
+
+: "${BUILD_DIR:?set it to the directory of the build}"
+passed=0
+failed=0
+servers=()
+# Not in $TMPDIR: its path may be closed to the user `bottle`.
+test_dir=$(mktemp -d "/var/tmp/$(basename "$0" .sh).XXXXXX")
+
+finish() {
+    local status=$?
+    trap - EXIT
+    rm -rf "$test_dir"
+    if [ "$status" -ne 0 ]; then
+        failed=$((failed + 1))
+        printf 'FAILED: the script ended before its end, with status %d\n' "$status"
+    fi
+    printf '%d passed, %d failed\n' "$passed" "$failed"
+    exit $((failed > 0 || passed == 0))
+}
+trap finish EXIT
+# The first process of a namespace gets only the signals that it has a handler for.
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# ---- counting ----
+
+# check NAME COMMAND...: passes if the command does.  A function is left at its first command that fails.
+check() {
+    local name=$1 status=0
+    shift
+    # errexit is off in whatever is part of a condition, also in functions called there.
+    set +e
+    (
+        set -e
+        "$@"
+    ) </dev/null >"$test_dir/check.log" 2>&1
+    status=$?
+    set -e
+    if [ "$status" -eq 0 ]; then
+        passed=$((passed + 1))
+        printf 'ok: %s\n' "$name"
+    else
+        failed=$((failed + 1))
+        printf 'FAILED: %s (status %d)\n' "$name" "$status"
+        sed 's/^/    /' "$test_dir/check.log"
+    fi
+}
+
+# status_is STATUS COMMAND...: passes if the command ends with just that status.
+status_is() {
+    local expected=$1 status=0
+    shift
+    "$@" || status=$?
+    [ "$status" -eq "$expected" ] || {
+        printf 'status %d in place of %d: %s\n' "$status" "$expected" "$*"
+        return 1
+    }
+}
+
+# fails_with TEXT COMMAND...: passes if the command fails and its output holds the text.
+fails_with() {
+    local text=$1 output
+    shift
+    if output=$("$@" 2>&1); then
+        printf '%s\nno failure: %s\n' "$output" "$*"
+        return 1
+    fi
+    printf '%s\n' "$output"
+    [[ $output == *"$text"* ]] || {
+        printf 'the output above does not say: %s\n' "$text"
+        return 1
+    }
+}
+
+# wait_until COMMAND...: passes as soon as the command does; fails when that takes more than 10 seconds.
+wait_until() {
+    local end=$((SECONDS + 10))
+    until "$@" >/dev/null 2>&1; do
+        [ "$SECONDS" -lt "$end" ] || {
+            printf 'not within 10 seconds: %s\n' "$*"
+            return 1
+        }
+        sleep 0.02
+    done
+}
+
+# ---- users ----
+
+# set_up_machine: the loopback, the users, and nothing of the machine's /run and /var/log.
+set_up_machine() {
+    local uid=31000 gid=31000
+    if [ "$EUID" -ne 0 ]; then
+        uid=$UID
+        gid=$(id -g)
+    fi
+    chmod 755 "$test_dir"
+    mkdir "$test_dir/etc"
+    cat >"$test_dir/etc/passwd" <<END
+root:x:0:0::$test_dir/root:/bin/sh
+bottle:x:$uid:$gid::$test_dir/bottle:/bin/sh
+sshd:x:31001:31001::/run/sshd:/usr/sbin/nologin
+END
+    printf '%s\n' root:x:0: "bottle:x:$gid:" tty:x:5: sshd:x:31001: >"$test_dir/etc/group"
+    printf '%s\n' '127.0.0.1 localhost' '::1 localhost' >"$test_dir/etc/hosts"
+
+    ip link set lo up
+    local file
+    for file in passwd group hosts; do
+        mount --bind "$test_dir/etc/$file" "/etc/$file"
+    done
+    # Passwords are the machine's affair, and so is whether its root may log in.
+    [ ! -e /etc/shadow ] || mount --bind /dev/null /etc/shadow
+    mount -t tmpfs -o mode=755 tmpfs /run
+    mount -t tmpfs -o mode=755 tmpfs /var/log
+    mkdir /run/sshd
+}
+
+# as USER COMMAND...: in the user's home directory, with an environment as after a login.
+as() {
+    local -a prefix
+    as_prefix "$1"
+    shift
+    "${prefix[@]}" "$@"
+}
+
+# as_prefix USER: sets prefix to the command line that a command is put behind to run as the user.
+as_prefix() {
+    local home=$test_dir/$1
+    prefix=(env -C "$home" setpriv --reset-env)
+    if [ "$EUID" -ne 0 ]; then
+        prefix+=(--inh-caps=-all --ambient-caps=-all)
+    elif [ "$1" != root ]; then
+        prefix+=(--reuid "$1" --regid "$1" --clear-groups)
+    fi
+    prefix+=(env "XDG_RUNTIME_DIR=$home/runtime")
+}
+
+# new_home USER: with a key for SSH, which every server of that user takes.
+new_home() {
+    local home=$test_dir/$1
+    mkdir "$home"
+    [ "$EUID" -ne 0 ] || chown "$1:" "$home"
+    as "$1" mkdir -m 700 .ssh runtime
+    as "$1" ssh-keygen -q -t ed25519 -N '' -C "$1" -f .ssh/id_ed25519
+    as "$1" git config --global user.name "$1"
+    as "$1" git config --global user.email "$1@bottle.example"
+}
+
+# for_each_user COMMAND...: calls it with `bottle` added, then with `root`.
+for_each_user() {
+    new_home bottle
+    "$@" bottle
+    if [ "$EUID" -eq 0 ]; then
+        new_home root
+        "$@" root
+    elif [ -n "${CI-}" ]; then
+        check 'the tests run as root, as CI must' [ "$EUID" -eq 0 ]
+    else
+        printf 'skipped: the same as root; run this as root for that\n'
+    fi
+}
+
+# host_name ADDRESS NAME: NAME is ADDRESS on this machine, which is where a gate resolves it.
+host_name() {
+    printf '%s %s\n' "$1" "$2" >>/etc/hosts
+}
+
+# ---- servers ----
+
+# start_sshd USER NAME ADDRESS:PORT...: an OpenSSH server that runs as the user and lets the user in by
+# key.  Its /srv is its own; /srv/name holds its name.
+start_sshd() {
+    local user=$1 name=$2 dir=$test_dir/$1/$2 type listen
+    local -a prefix
+    shift 2
+    as "$user" mkdir -p "$dir/srv"
+    as "$user" tee "$dir/srv/name" <<<"$name" >/dev/null
+    {
+        printf 'ListenAddress %s\n' "$@"
+        for type in ed25519 ecdsa rsa; do
+            as "$user" ssh-keygen -q -t "$type" -N '' -C "$name" -f "$dir/host_$type"
+            printf 'HostKey %s\n' "$dir/host_$type"
+        done
+        cat <<END
+AuthorizedKeysFile $test_dir/$user/.ssh/id_ed25519.pub
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin prohibit-password
+UsePAM no
+PidFile none
+Subsystem sftp internal-sftp
+END
+    } >"$dir/sshd_config"
+
+    as_prefix "$user"
+    # shellcheck disable=SC2016 # the inner shell expands these
+    unshare --mount sh -c 'mount --bind "$1" /srv && shift && exec "$@"' sh "$dir/srv" \
+        "${prefix[@]}" /usr/sbin/sshd -D -e -f "$dir/sshd_config" >"$dir/log" 2>&1 &
+    servers+=($!)
+    for listen; do
+        wait_until listens "$listen"
+    done
+}
+
+# listens ADDRESS:PORT: with IPv6 addresses in brackets.
+listens() {
+    [ -n "$(ss -Hltn "src $1")" ]
+}
+
+stop_servers() {
+    kill "${servers[@]}"
+    wait "${servers[@]}" || true
+    servers=()
+}
+
+# host_key USER NAME TYPE: a server's public host key as KnownHostKey takes it.
+host_key() {
+    cut -d ' ' -f 1,2 "$test_dir/$1/$2/host_$3.pub"
+}
+
+# make_repository USER NAME: /srv/repository.git on that server, whose file `name` holds the server's name.
+make_repository() {
+    local user=$1 name=$2 repository=$test_dir/$1/$2/srv/repository.git
+    as "$user" git init -q --bare -b main "$repository"
+    as "$user" git -C "$repository" fast-import --quiet <<END
+commit refs/heads/main
+committer $name <$name@bottle.example> 1700000000 +0000
+data 5
+First
+M 644 inline name
+data $((${#name} + 1))
+$name
+
+END
+}
+
+# ---- bottles ----
+
+# install_build: a copy of what was built, which every user can read and only its owner can write.
+install_build() {
+    install -D "$BUILD_DIR/sample-host/sample-host" "$test_dir/build/sample-host/sample-host"
+    install -D -m 644 "$BUILD_DIR/plugin/ssh_gate.so" "$test_dir/build/plugin/ssh_gate.so"
+}
+
+# entry ALIAS HOSTNAME PORT USER KNOWN_HOST_KEY: one item of bottle.ssh.
+entry() {
+    printf '{"Host": "%s", "Hostname": "%s", "Port": %d, "User": "%s", ' "$1" "$2" "$3" "$4"
+    printf '"IdentityFile": "~/.ssh/id_ed25519", "KnownHostKey": "%s"}\n' "$5"
+}
+
+# write_manifest USER BOTTLE ENTRY...: the manifest in the user's home directory, of this one bottle.
+write_manifest() {
+    local user=$1 bottle=$2 entries
+    shift 2
+    entries=$(printf ',%s' "$@")
+    as "$user" tee claude-bottle.json >/dev/null <<END
+{"bottles": {"$bottle": {"ssh": [${entries#,}]}}, "agents": {}}
+END
+}
+
+# sample_host USER ARGUMENT...
+sample_host() {
+    as "$1" "$test_dir/build/sample-host/sample-host" "${@:2}"
+}
+
+# in_bottle USER BOTTLE COMMAND...: runs the command in a bottle of its own, as `sample-host run` makes it.
+# The gate's events are added to BOTTLE.events in the user's home directory.
+in_bottle() {
+    sample_host "$1" run "$2" --events "$2.events" -- "${@:3}"
+}
+
+set_up_machine

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# symbols.sh: what ssh_gate.so shows to the program that loads it, and what it carries.
+# shellcheck source=tests/lib.sh
+source "$(dirname "$0")/lib.sh" "$@"
+
+plugin=$BUILD_DIR/plugin/ssh_gate.so
+relay=$test_dir/relay
+
+exports_only_the_entry() {
+    local symbols
+    symbols=$(nm -D --defined-only "$plugin")
+    printf '%s\n' "$symbols"
+    [ "$(wc -l <<<"$symbols")" -eq 1 ]
+    [[ $symbols == *' T bottle_sidecar_entry' ]]
+}
+
+# address SYMBOL: where it is in the plugin, in decimal.
+address() {
+    nm "$plugin" | awk -v symbol="$1" '$3 == symbol { print "0x" $1 }' | xargs printf '%d\n'
+}
+
+# What is only read lies in the file where it lies in memory.
+extract_relay() {
+    local start end
+    start=$(address relay_image)
+    end=$(address relay_image_end)
+    dd status=none iflag=skip_bytes,count_bytes "skip=$start" "count=$((end - start))" \
+        "if=$plugin" "of=$relay"
+    readelf --file-header "$relay"
+}
+
+is_static() {
+    readelf --wide --program-headers --dynamic "$relay" >"$relay.elf"
+    cat "$relay.elf"
+    [ "$(grep -c LOAD "$relay.elf")" -gt 0 ]
+    [ "$(grep -c 'INTERP\|NEEDED' "$relay.elf")" -eq 0 ]
+}
+
+# In a root directory that holds nothing else.
+runs_alone() {
+    mkdir "$test_dir/empty"
+    install "$relay" "$test_dir/empty/relay"
+    fails_with 'this program is started by ssh_gate.so' chroot "$test_dir/empty" /relay
+}
+
+check 'one symbol is exported, the entry' exports_only_the_entry
+check 'the plugin holds the relay' extract_relay
+if nm -D "$plugin" | grep -q __asan_init; then
+    printf 'skipped: with AddressSanitizer the relay cannot be static\n'
+else
+    check 'the relay is a static executable' is_static
+    check 'the relay runs where there is no other file' runs_alone
+fi
+printf 'FIGURE size of ssh_gate.so: %d bytes\n' "$(stat -c %s "$plugin")"
