@@ -116,7 +116,8 @@ wait_until() {
 
 # ---- users ----
 
-# set_up_machine: the loopback, the users, and nothing of the machine's /run and /var/log.
+# set_up_machine: the loopback, the users, and in place of the machine's /run, /var/log and terminals
+# new ones, so that no program leaves anything there.
 set_up_machine() {
     local uid=31000 gid=31000
     if [ "$EUID" -ne 0 ]; then
@@ -130,19 +131,22 @@ root:x:0:0::$test_dir/root:/bin/sh
 bottle:x:$uid:$gid::$test_dir/bottle:/bin/sh
 sshd:x:31001:31001::/run/sshd:/usr/sbin/nologin
 END
-    printf '%s\n' root:x:0: "bottle:x:$gid:" tty:x:5: sshd:x:31001: >"$test_dir/etc/group"
+    printf '%s\n' root:x:0: "bottle:x:$gid:" sshd:x:31001: >"$test_dir/etc/group"
+    # No password, which is not the same as a locked account.
+    printf '%s\n' root:\*::::::: bottle:\*::::::: >"$test_dir/etc/shadow"
     printf '%s\n' '127.0.0.1 localhost' '::1 localhost' >"$test_dir/etc/hosts"
 
     ip link set lo up
     local file
-    for file in passwd group hosts; do
+    for file in passwd group shadow hosts; do
         mount --bind "$test_dir/etc/$file" "/etc/$file"
     done
-    # Passwords are the machine's affair, and so is whether its root may log in.
-    [ ! -e /etc/shadow ] || mount --bind /dev/null /etc/shadow
     mount -t tmpfs -o mode=755 tmpfs /run
     mount -t tmpfs -o mode=755 tmpfs /var/log
     mkdir /run/sshd
+    # Terminals that belong to who opens them: an sshd that is not root cannot give them to the group tty.
+    mount -t devpts -o ptmxmode=666 devpts /dev/pts
+    mount --bind /dev/pts/ptmx /dev/ptmx
 }
 
 # as USER COMMAND...: in the user's home directory, with an environment as after a login.

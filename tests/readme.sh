@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# readme.sh: what README.md shows works as it stands there: the manifest, the launcher, the plugin.
+set -euo pipefail
+
+dir=$(mktemp -d)
+slug_of_launcher=web
+bottle=
+passed=0
+failed=0
+
+finish() {
+    local status=$?
+    trap - EXIT
+    [ -z "$bottle" ] || kill "$bottle"
+    rm -rf "$dir"
+    [ "$status" -eq 0 ] || failed=$((failed + 1))
+    printf '%d passed, %d failed\n' "$passed" "$failed"
+    exit $((failed > 0))
+}
+trap finish EXIT
+
+# check NAME COMMAND...
+check() {
+    local name=$1
+    shift
+    if "$@" >"$dir/output" 2>&1; then
+        printf 'ok      %s\n' "$name"
+        passed=$((passed + 1))
+    else
+        printf 'FAILED  %s\n' "$name"
+        sed 's/^/        /' "$dir/output"
+        failed=$((failed + 1))
+    fi
+}
+
+# block LANGUAGE N: the N-th fenced block of that language.
+block() {
+    awk -v fence="\`\`\`$1" -v wanted="$2" '
+        $0 == "```" { inside = 0 }
+        inside && count == wanted
+        $0 == fence { inside = 1; count++ }
+    ' "$SOURCE_DIR/README.md"
+}
+
+sample_host=$BUILD_DIR/sample-host/sample-host
+sanitize=()
+! grep -qx 'SANITIZE:BOOL=ON' "$BUILD_DIR/CMakeCache.txt" || sanitize=(-fsanitize=address,undefined)
+
+manifest_gives_both_upstreams() {
+    local plans
+    plans=$("$sample_host" --manifest "$dir/claude-bottle.json" plan web)
+    /usr/bin/python3 -c '
+import json, sys
+upstreams = json.load(sys.stdin)["ssh_gate"]["upstreams"]
+assert [(u["upstream_host"], u["upstream_port"]) for u in upstreams] == [
+    ("github.com", 22), ("gitea.example", 30009)], upstreams
+' <<<"$plans"
+}
+
+compile_launcher() {
+    local flags
+    cmake --install "$BUILD_DIR" --prefix "$dir/installed"
+    flags=$(PKG_CONFIG_PATH=$(echo "$dir"/installed/lib*/pkgconfig "$dir"/installed/lib/*/pkgconfig | tr ' ' :) \
+        pkg-config --cflags --libs bottle-host json-c)
+    # shellcheck disable=SC2086 # several words
+    gcc -Wall -Wextra -Werror "${sanitize[@]}" -o "$dir/launcher" "$dir/launcher.c" $flags
+}
+
+# An empty network, which this user may enter.
+start_bottle() {
+    unshare --user --map-root-user --net sleep 60 &
+    bottle=$!
+    until [ "$(readlink "/proc/$bottle/ns/net")" != "$(readlink /proc/self/ns/net)" ]; do
+        sleep 0.01
+    done
+}
+
+launcher_starts_a_gate() {
+    local plugin_dir
+    plugin_dir=$(dirname "$(find "$dir/installed" -name ssh_gate.so)")
+    /usr/bin/python3 -c '
+import json, sys
+json.dump(json.load(open(sys.argv[1]))["bottles"]["web"], open(sys.argv[2], "w"))
+' "$dir/claude-bottle.json" "$dir/web.json"
+    mkdir "$dir/stage"
+    BOTTLE_SIDECAR_PATH=$plugin_dir "$dir/launcher" "$dir/web.json" "$dir/stage" "/proc/$bottle/ns/net" \
+        >"$dir/target"
+    grep -q "^native:$slug_of_launcher:" "$dir/target"
+    nsenter --user --net --preserve-credentials --target "$bottle" ss -Hltn >"$dir/listeners"
+    grep -q '127.0.0.1:30009 ' "$dir/listeners" && grep -q '127.0.0.1:22 ' "$dir/listeners"
+}
+
+# The relay of this target, and no other; it stops on SIGTERM as on stop.
+stop_gate() {
+    local instance pid
+    instance=$(cut -d : -f 3 "$dir/target")
+    grep -q "\"instance\":\"$instance\"" "$dir/stage/ssh_gate_events.jsonl"
+    pid=$(ss -Hxlp "src @ssh_gate/$EUID/$slug_of_launcher/$instance" | sed -n 's/.*pid=\([0-9]*\).*/\1/p')
+    kill "$pid"
+    while kill -0 "$pid" && [ "$(cut -d ' ' -f 3 "/proc/$pid/stat")" != Z ]; do
+        sleep 0.01
+    done
+    tail -n 1 "$dir/stage/ssh_gate_events.jsonl" | grep '"event":"stopped"'
+}
+
+# The example declares four operations, which are the reader's to write.
+compile_plugin() {
+    {
+        cat "$dir/plugin.c"
+        for operation in prepare start stop; do
+            printf 'static enum bottle_result %s(struct bottle_%s *arguments)\n' "$operation" "$operation"
+            printf '{\n    (void)arguments;\n    return BOTTLE_UNSUPPORTED;\n}\n'
+        done
+        printf 'static void release(char *text)\n{\n    (void)text;\n}\n'
+    } >"$dir/my_proxy.c"
+    gcc -Wall -Wextra -Werror -fPIC -shared -fvisibility=hidden -I "$SOURCE_DIR/host-api/include" \
+        -o "$dir/my_proxy.so" "$dir/my_proxy.c"
+}
+
+plugin_is_taken() {
+    "$sample_host" --plugin "$dir/my_proxy.so" plugins | grep 'my_proxy *0\.1 *1\.0 *native'
+}
+
+block json 1 >"$dir/claude-bottle.json"
+block c 1 >"$dir/launcher.c"
+block c 2 >"$dir/plugin.c"
+
+check 'the manifest: both upstreams are in the plan' manifest_gives_both_upstreams
+check 'the launcher compiles against what is installed' compile_launcher
+start_bottle
+check 'it gives the bottle its gate' launcher_starts_a_gate
+check 'the gate stops' stop_gate
+check 'the plugin compiles' compile_plugin
+check 'sample-host takes it' plugin_is_taken
