@@ -46,7 +46,7 @@ block() {
 
 sample_host=$BUILD_DIR/sample-host/sample-host
 sanitize=()
-! grep -qx 'SANITIZE:BOOL=ON' "$BUILD_DIR/CMakeCache.txt" || sanitize=(-fsanitize=address,undefined)
+! grep -qx 'SANITIZE:BOOL=ON' "$BUILD_DIR/CMakeCache.txt" || sanitize=(-fsanitize=address -fsanitize=undefined)
 
 manifest_gives_both_upstreams() {
     local plans
