@@ -300,7 +300,7 @@ Test(relay, more_slow_readers_than_pipes_lose_nothing)
     for (uint64_t i = 0; i < PAIRS; i++) {
         pairs[i] = open_pair();
         keep_buffers_small(&pairs[i]);
-        both_ways(&ends[2 * i], &pairs[i], 100 + 2 * i, 8 * MIB);
+        both_ways(&ends[2 * i], &pairs[i], 100 + 2 * i, 16 * MIB);
         ends[2 * i].paused = ends[2 * i + 1].paused = true;
     }
     transfer_until_quiet(ends, ENDS, 300);
