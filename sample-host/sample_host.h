@@ -113,16 +113,19 @@ bool manifest_find(const struct request *request, struct bottle *bottle, char **
 
 struct directory;
 
-/*
- * Prepares a sidecar of every plugin, each with a stage dir of its own in the directory.
- * @keep_idle: also those that the bottle asks nothing of
- */
+/* Prepares a sidecar of every plugin, each with a stage dir of its own in the directory. */
 bool bottle_prepare(struct bottle *bottle, const char *text, const struct plugins *plugins,
-                    const struct directory *directory, bool keep_idle);
+                    const struct directory *directory);
 
-/* Chooses backends and networks: the request's, or a default. */
+/* Drops the sidecars that the bottle asks nothing of: their plans have no upstreams. */
+void bottle_drop_idle(struct bottle *bottle);
+
+/*
+ * Chooses the backend, the request's or each sidecar's first, and fills in the networks.
+ * @egress_network: NULL: "host" for a backend "native", an error for another
+ */
 bool bottle_configure(struct bottle *bottle, const struct request *request,
-                      const char *internal_network);
+                      const char *internal_network, const char *egress_network);
 
 /* Starts the sidecars, in order, up to the first that fails; keeps state.json up to date. */
 bool bottle_start(struct bottle *bottle, const struct request *request, bool exit_with_launcher,
@@ -142,6 +145,9 @@ bool bottle_give_up(struct bottle *bottle, const struct directory *directory);
  * where they were loaded from then; what is loaded for it is added to plugins.
  */
 bool bottle_attach(struct bottle *bottle, const struct request *request, struct plugins *plugins);
+
+/* As it is written down: start has returned. */
+bool sidecar_is_started(const struct sidecar *sidecar);
 
 /* What a sidecar says of itself.  BOTTLE_NOT_FOUND: it does not run.  Anything else was reported. */
 enum bottle_result sidecar_status(const struct sidecar *sidecar, json_object **status);
@@ -175,6 +181,8 @@ bool directory_remove(const struct directory *directory);
 /* Takes a slug: makes and locks its directory.  What is left of sidecars that are gone is removed. */
 bool state_claim(const struct directory *root, const char *slug, const struct request *request,
                  struct directory *directory);
+/* A bottle as state.json has it; NULL when memory ran out. */
+json_object *state_object(const struct bottle *bottle);
 bool state_save(const struct directory *directory, const struct bottle *bottle);
 bool state_load(const struct directory *directory, struct bottle *bottle);
 

@@ -10,7 +10,7 @@
 #   - network: there is only a loopback.  Any address and port is free, whatever else runs on the
 #     machine, and nothing that the test sends can leave it.
 #   - processes: all that the test started end with it, however it ends.
-#   - mounts: the machine has the users and the host names that the test gives it.
+#   - mounts: /etc is the test's own, with the users and the host names that it needs.
 #
 # The script itself is root, or its caller with every capability in a user namespace.  What is tested
 # runs through `as USER`: `bottle` is an ordinary user without any capability, `root` is root.
@@ -116,37 +116,42 @@ wait_until() {
 
 # ---- users ----
 
-# set_up_machine: the loopback, the users, and in place of the machine's /run, /var/log and terminals
-# new ones, so that no program leaves anything there.
+# set_up_machine: the loopback, and in place of the machine's /etc, /run, /var/log and terminals new ones,
+# so that no setting of the machine counts and nothing is left there.
 set_up_machine() {
-    local uid=31000 gid=31000
-    if [ "$EUID" -ne 0 ]; then
-        uid=$UID
-        gid=$(id -g)
-    fi
-    chmod 755 "$test_dir"
-    mkdir "$test_dir/etc"
-    cat >"$test_dir/etc/passwd" <<END
-root:x:0:0::$test_dir/root:/bin/sh
-bottle:x:$uid:$gid::$test_dir/bottle:/bin/sh
-sshd:x:31001:31001::/run/sshd:/usr/sbin/nologin
-END
-    printf '%s\n' root:x:0: "bottle:x:$gid:" sshd:x:31001: >"$test_dir/etc/group"
-    # No password, which is not the same as a locked account.
-    printf '%s\n' root:\*::::::: bottle:\*::::::: >"$test_dir/etc/shadow"
-    printf '%s\n' '127.0.0.1 localhost' '::1 localhost' >"$test_dir/etc/hosts"
-
     ip link set lo up
-    local file
-    for file in passwd group shadow hosts; do
-        mount --bind "$test_dir/etc/$file" "/etc/$file"
-    done
+    chmod 755 "$test_dir"
+    set_up_etc
+    # As a whole: a mount on a single file is gone when somebody outside replaces the file (rename(2)).
+    mount --bind "$test_dir/etc" /etc
     mount -t tmpfs -o mode=755 tmpfs /run
     mount -t tmpfs -o mode=755 tmpfs /var/log
     mkdir /run/sshd
     # Terminals that belong to who opens them: an sshd that is not root cannot give them to the group tty.
     mount -t devpts -o ptmxmode=666 devpts /dev/pts
     mount --bind /dev/pts/ptmx /dev/ptmx
+}
+
+set_up_etc() {
+    local etc=$test_dir/etc uid=31000 gid=31000
+    if [ "$EUID" -ne 0 ]; then
+        uid=$UID
+        gid=$(id -g)
+    fi
+    mkdir -p "$etc/ssh"
+    # What programs need to be found and to run.
+    cp -RP /etc/alternatives /etc/ld.so.cache "$etc"
+    cat >"$etc/passwd" <<END
+root:x:0:0::$test_dir/root:/bin/sh
+bottle:x:$uid:$gid::$test_dir/bottle:/bin/sh
+sshd:x:31001:31001::/run/sshd:/usr/sbin/nologin
+END
+    printf '%s\n' root:x:0: "bottle:x:$gid:" sshd:x:31001: >"$etc/group"
+    # No password, which is not the same as a locked account.
+    printf '%s\n' 'root:*:::::::' 'bottle:*:::::::' >"$etc/shadow"
+    printf '%s\n' '127.0.0.1 localhost' '::1 localhost' >"$etc/hosts"
+    printf '%s\n' 'hosts: files dns' >"$etc/nsswitch.conf"
+    : >"$etc/resolv.conf"
 }
 
 # as USER COMMAND...: in the user's home directory, with an environment as after a login.

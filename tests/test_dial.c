@@ -297,7 +297,7 @@ Test(dial, flood_after_goodbye_holds_nobody_up)
         tcp_expect_alive(&pair);
         longest_ms = now_ms() - started_ms > longest_ms ? now_ms() - started_ms : longest_ms;
     }
-    printf("LONG %jd\n",longest_ms);cr_expect_lt(longest_ms, 1000, "held up for %jd ms", (intmax_t)longest_ms);
+    cr_expect_lt(longest_ms, 1000, "held up for %jd ms", (intmax_t)longest_ms);
     for (size_t i = 0; i < FLOODS; i++)
         child_wait(&children[i]);
     tcp_close(&pair);
@@ -433,16 +433,16 @@ Test(dial, goodbye_to_a_client_that_sends_all_the_time)
     int upstream = tcp_listen(gate.upstream_address, PORT, 8);
 
     gate_run(&gate, gate.upstream_address, PORT, IDENTIFICATION_OPTION);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 3; i++) {
         struct tcp_pair pair = open_silent_pair(upstream);
         tcp_send(pair.client, IDENTIFICATION, IDENTIFICATION_LENGTH);
         struct child server = child_start(swallow, &pair.upstream);
         struct child client = child_start(flood, &pair.client);
         CLEANUP_FREE char *description = ssh_read_disconnect(pair.client);
         expect_part(description, "sent no SSH identification within 500 ms");
-        tcp_close(&pair);
         child_wait(&client);
         child_wait(&server);
+        tcp_close(&pair);
     }
     cr_assert_eq(close(upstream), 0);
 }
@@ -456,7 +456,8 @@ Test(dial, bytes_sent_before_the_upstream_answers)
 
     run_with_dns(NAME, PORT, "");
     dns_set(dns,
-            &(struct dns_answer){.a = gate.upstream_address, .ttl_s = 60, .a_delay_ms = 300, .aaaa_delay_ms = 300});
+            &(struct dns_answer){
+                .a = gate.upstream_address, .ttl_s = 60, .a_delay_ms = 300, .aaaa_delay_ms = 300});
     int client = tcp_connect(gate.address, PORT);
     struct transfer ends[] = {{.fd = client, .send_seed = 7, .send_length = LENGTH, .shut = true},
                               {.receive_seed = 7, .receive_length = LENGTH, .wait_for_end = true}};

@@ -604,7 +604,7 @@ Test(loader, descriptors)
 {
     size_t before = open_descriptors();
     copy_good();
-    for (int i = 0; i < 50; i++) {
+    for (int i = 0; i < 10; i++) {
         bottle_plugin_unload(load(plugin_path));
         expect_refused(directory, BOTTLE_INVALID, "is a directory", directory);
         expect_fake_refused("newer_major", "speaks sidecar ABI 2.0", "1.x");

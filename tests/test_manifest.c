@@ -726,6 +726,16 @@ static const struct {
            "BB6'"),
      NULL,
      {"bottle.ssh[0] \"gitea\": KnownHostKey \"ssh-rsa", "must be a whole public key"}},
+    {"KnownHostKey of another type of the same length",
+     GITEA(",'KnownHostKey':'ssh-ed25518 "
+           "AAAAC3NzaC1lZDI1NTE5AAAAIO5oVek6oac/sbglPnUQ4lVic4fw5B60k3Ajw"
+           "ivJBBB6'"),
+     NULL,
+     {"bottle.ssh[0] \"gitea\": KnownHostKey \"ssh-ed25518", "must be a whole public key"}},
+    {"KnownHostKey with nothing in its second field",
+     GITEA(",'KnownHostKey':'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAAA=='"),
+     NULL,
+     {"bottle.ssh[0] \"gitea\": KnownHostKey", "must be a whole public key"}},
     {"KnownHostKey that was cut",
      GITEA(",'KnownHostKey':'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO5oVek6oac/sbglPnUQ4lVi'"),
      NULL,

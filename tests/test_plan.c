@@ -89,6 +89,8 @@ Test(plan, survives_the_round_trip)
     expect_round_trip(&plan);
     plan.stage_dir = (char[]){"/"};
     expect_round_trip(&plan);
+    CLEANUP_FREE char *text = plan_to_json(&plan);
+    cr_expect_not_null(strstr(text, "\"ssh_config\":\"/ssh_config\""), "%s", text);
     plan.stage_dir = (char[]){"/with space/caf\xc3\xa9/'\"$#\\"};
     expect_round_trip(&plan);
 }

@@ -130,6 +130,7 @@ static void say_goodbye(struct connection *connection, const char *message)
     size_t length = ssh_goodbye(goodbye, SSH_DISCONNECT_SERVICE_NOT_AVAILABLE, text);
 
     close_endpoint(&connection->endpoints[UPSTREAM], false);
+    list_remove(&connection->turn);
     connection->state = CONNECTION_GOODBYE;
     connection->up.bytes = 0;
     /* The client was sent nothing yet, so its socket takes these few bytes at once or is broken. */

@@ -294,7 +294,8 @@ static void answered(void *context, int family, const union address *addresses, 
         add_address(dial, &addresses[i]);
     if (count > 0 && ttl_s < dial->ttl_s)
         dial->ttl_s = ttl_s;
-    if (count == 0 && (dial->failure[0] == '\0' || family == AF_INET))
+    /* Once something was dialled, the reason is why that failed. */
+    if (count == 0 && dial->attempt_count == 0 && (dial->failure[0] == '\0' || family == AF_INET))
         (void)snprintf(dial->failure, sizeof dial->failure, "%s", error);
     if (dial->queries == 0 && dial->count[IPV6] + dial->count[IPV4] > 0)
         remember_answer(dial);

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bottle.c: the manifest, the plugins, and a bottle's sidecars: prepare, start, stop.
+ *
+ * Of the manifest only {"bottles": {NAME: {…}}} is looked at.  What a bottle holds is for the sidecars to
+ * judge: each gets the whole object and takes its own part.  A bottle has one sidecar of each plugin that
+ * is loaded; it is idle if its plan has no upstreams.
+ *
+ * What is about to run is written down first, under short targets (bottle/sidecar.h), and again after each
+ * start, under the targets that start returned: whenever this program is killed, what it started can be
+ * found and stopped.
+ */
+#include "sample_host.h"
+
+#include "cleanup.h"
+#include "json_text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DEFAULT_MANIFEST        "claude-bottle.json"
+#define DEFAULT_PLUGIN          "ssh_gate"
+#define DEFAULT_PLUGIN_IN_BUILD "../plugin/ssh_gate.so" /* from this program's directory */
+
+static void log_line(void *log_context, enum bottle_log_level level, const char *text)
+{
+    (void)log_context;
+    if (level >= BOTTLE_LOG_WARNING)
+        (void)fail("%s", text);
+}
+
+static const struct bottle_host host = {.struct_size = sizeof host, .log = log_line};
+
+/* Frees the message. */
+static bool sidecar_fail(const struct sidecar *sidecar, char *message)
+{
+    (void)fail("%s: %s", bottle_plugin_table(sidecar->plugin)->name,
+               message != NULL ? message : "out of memory");
+    free(message);
+    return false;
+}
+
+/* ---- plugins ---- */
+
+static const struct bottle_plugin *find_plugin(const struct plugins *plugins, const char *name)
+{
+    for (size_t i = 0; i < plugins->count; i++) {
+        if (strcmp(bottle_plugin_table(plugins->loaded[i])->name, name) == 0)
+            return plugins->loaded[i];
+    }
+    return NULL;
+}
+
+static bool add_plugin(struct plugins *plugins, const char *name)
+{
+    struct bottle_plugin *plugin = NULL;
+    CLEANUP_FREE char *message = NULL;
+
+    if (plugins->count == SIDECAR_MAX)
+        return fail("%s: more than %d plugins", name, SIDECAR_MAX);
+    if (bottle_plugin_load(name, &plugin, &message) != BOTTLE_OK)
+        return fail("%s", message != NULL ? message : "out of memory");
+    const char *own_name = bottle_plugin_table(plugin)->name;
+    const struct bottle_plugin *other = find_plugin(plugins, own_name);
+    if (other != NULL) {
+        (void)fail("%s and %s are both plugin %s: give one of them", bottle_plugin_path(other),
+                   bottle_plugin_path(plugin), own_name);
+        bottle_plugin_unload(plugin);
+        return false;
+    }
+    plugins->loaded[plugins->count++] = plugin;
+    return true;
+}
+
+static bool add_default_plugin(struct plugins *plugins)
+{
+    CLEANUP_FREE char *program = realpath("/proc/self/exe", NULL);
+    char path[PATH_MAX];
+
+    if (program == NULL)
+        return fail("cannot resolve /proc/self/exe: %s", strerror(errno));
+    *strrchr(program, '/') = '\0';
+    if (!make_path(path, "%s/" DEFAULT_PLUGIN_IN_BUILD, program))
+        return false;
+    return add_plugin(plugins, access(path, F_OK) == 0 ? path : DEFAULT_PLUGIN);
+}
+
+/* Refuses --options for a sidecar that no plugin has. */
+static bool check_start_options(const struct plugins *plugins, const struct request *request)
+{
+    struct json_object_iter iter;
+
+    json_object_object_foreachC(request->start_options, iter)
+    {
+        if (find_plugin(plugins, iter.key) == NULL)
+            return fail(
+                "--options %s=…: there is no such sidecar: \"sample-host plugins\" lists them",
+                iter.key);
+    }
+    return true;
+}
+
+bool plugins_load(struct plugins *plugins, const struct request *request, bool with_default)
+{
+    for (size_t i = 0; i < request->plugin_count; i++) {
+        if (!add_plugin(plugins, request->plugins[i]))
+            return false;
+    }
+    if (!with_default)
+        return true;
+    if (plugins->count == 0 && !add_default_plugin(plugins))
+        return false;
+    return check_start_options(plugins, request);
+}
+
+void plugins_unload(struct plugins *plugins)
+{
+    for (size_t i = 0; i < plugins->count; i++)
+        bottle_plugin_unload(plugins->loaded[i]);
+}
+
+/* ---- the manifest ---- */
+
+bool is_slug(const char *text)
+{
+    size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-");
+
+    return len > 0 && len <= 40 && text[len] == '\0' && text[0] != '-';
+}
+
+static bool fail_no_bottle(const char *manifest, const char *name, json_object *bottles)
+{
+    struct json_object_iter iter;
+    char list[FAILURE_MESSAGE_SIZE] = "none";
+    size_t len = 0;
+
+    json_object_object_foreachC(bottles, iter)
+    {
+        if (len < sizeof list)
+            len += (size_t)snprintf(list + len, sizeof list - len, "%s%s", len > 0 ? ", " : "",
+                                    iter.key);
+    }
+    return fail("%s has no bottle \"%s\"; it has: %s", manifest, name, list);
+}
+
+bool manifest_find(const struct request *request, struct bottle *bottle, char **text)
+{
+    const char *manifest = request->value[OPTION_MANIFEST];
+    const char *name = request->bottle;
+    const char *slug = request->value[OPTION_SLUG];
+    CLEANUP_FREE char *file = NULL;
+    CLEANUP_JSON json_object *object = NULL;
+    json_object *bottles = NULL;
+    json_object *found = NULL;
+    struct failure failure;
+
+    if (manifest == NULL)
+        manifest = DEFAULT_MANIFEST;
+    if (!read_text_file(AT_FDCWD, manifest, JSON_TEXT_MAX_BYTES, false, &file))
+        return fail("no bottle \"%s\" without a manifest: name one with --manifest FILE", name);
+    if (json_text_parse(manifest, file, &object, &failure) != BOTTLE_OK)
+        return fail("%s", failure.message);
+    bottles = json_object_object_get(object, "bottles");
+    if (!json_object_is_type(bottles, json_type_object))
+        return fail("%s: \"bottles\" must be an object: {\"bottles\": {NAME: {…}}}", manifest);
+    if (!json_object_object_get_ex(bottles, name, &found))
+        return fail_no_bottle(manifest, name, bottles);
+    if (!json_object_is_type(found, json_type_object))
+        return fail("%s: bottle \"%s\" must be an object", manifest, name);
+    if (!text_is_printable(name, strlen(name)))
+        return fail("%s: bottle \"%s\": a name has no control characters", manifest, name);
+    if (!is_slug(slug != NULL ? slug : name))
+        return fail("\"%s\" is no slug ([a-z0-9][a-z0-9-]{0,39}): give one with --slug",
+                    slug != NULL ? slug : name);
+
+    const char *json = json_object_to_json_string_ext(found, JSON_C_TO_STRING_PLAIN);
+    bottle->name = strdup(name);
+    bottle->slug = strdup(slug != NULL ? slug : name);
+    *text = json != NULL ? strdup(json) : NULL;
+    return (bottle->name != NULL && bottle->slug != NULL && *text != NULL) || fail("out of memory");
+}
+
+/* ---- prepare ---- */
+
+static void sidecar_clear(struct sidecar *sidecar)
+{
+    (void)json_object_put(sidecar->plan);
+    (void)json_object_put(sidecar->record);
+}
+
+void bottle_clear(struct bottle *bottle)
+{
+    for (size_t i = 0; i < bottle->count; i++)
+        sidecar_clear(&bottle->sidecars[i]);
+    free(bottle->name);
+    free(bottle->slug);
+    *bottle = (struct bottle){0};
+}
+
+static bool has_upstreams(const struct sidecar *sidecar)
+{
+    return json_object_array_length(json_object_object_get(sidecar->plan, "upstreams")) > 0;
+}
+
+bool sidecar_is_started(const struct sidecar *sidecar)
+{
+    const char *state = text_member(sidecar->record, "state");
+
+    return state != NULL && strcmp(state, "started") == 0;
+}
+
+/* Keeps the sidecars that are wanted. */
+static void keep_sidecars(struct bottle *bottle, bool (*wanted)(const struct sidecar *))
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < bottle->count; i++) {
+        if (wanted(&bottle->sidecars[i]))
+            bottle->sidecars[kept++] = bottle->sidecars[i];
+        else
+            sidecar_clear(&bottle->sidecars[i]);
+    }
+    bottle->count = kept;
+}
+
+static bool prepare_sidecar(struct sidecar *sidecar, const struct bottle *bottle, const char *text,
+                            const struct directory *directory)
+{
+    const char *name = bottle_plugin_table(sidecar->plugin)->name;
+    char stage_dir[PATH_MAX];
+    CLEANUP_FREE char *plan = NULL;
+    char *message = NULL;
+    struct failure failure;
+
+    if (!directory_add(directory, name, stage_dir))
+        return false;
+    if (bottle_plugin_prepare(sidecar->plugin, &host, text, bottle->slug, stage_dir, &plan,
+                              &message) != BOTTLE_OK)
+        return sidecar_fail(sidecar, message);
+    if (json_text_parse("plan", plan, &sidecar->plan, &failure) != BOTTLE_OK)
+        return fail("%s: %s", name, failure.message);
+    if (!json_object_is_type(json_object_object_get(sidecar->plan, "upstreams"), json_type_array))
+        return fail("%s: its plan has no array \"upstreams\"", name);
+    sidecar->record = json_object_new_object();
+    return set_text(sidecar->record, "sidecar", name) &&
+           set_text(sidecar->record, "plugin", bottle_plugin_path(sidecar->plugin)) &&
+           set_text(sidecar->record, "state", "starting");
+}
+
+bool bottle_prepare(struct bottle *bottle, const char *text, const struct plugins *plugins,
+                    const struct directory *directory)
+{
+    for (size_t i = 0; i < plugins->count; i++) {
+        struct sidecar *sidecar = &bottle->sidecars[bottle->count++];
+        *sidecar = (struct sidecar){.plugin = plugins->loaded[i]};
+        if (!prepare_sidecar(sidecar, bottle, text, directory))
+            return false;
+    }
+    return true;
+}
+
+void bottle_drop_idle(struct bottle *bottle)
+{
+    keep_sidecars(bottle, has_upstreams);
+}
+
+/* ---- start and stop ---- */
+
+static bool configure_sidecar(struct sidecar *sidecar, const struct bottle *bottle,
+                              const struct request *request, const char *internal_network,
+                              const char *egress_network)
+{
+    const struct bottle_sidecar *table = bottle_plugin_table(sidecar->plugin);
+    const char *backend = request->value[OPTION_BACKEND];
+    char list[256] = "";
+    char target[256];
+    size_t i = 0;
+
+    for (; backend != NULL && table->backends[i] != NULL; i++) {
+        size_t len = strlen(list);
+        if (strcmp(table->backends[i], backend) == 0)
+            break;
+        (void)snprintf(list + len, sizeof list - len, "%s%s", i > 0 ? ", " : "",
+                       table->backends[i]);
+    }
+    backend = table->backends[i];
+    if (backend == NULL)
+        return fail("%s has no backend \"%s\"; it has: %s", table->name,
+                    request->value[OPTION_BACKEND], list);
+    if (egress_network == NULL && strcmp(backend, "native") == 0)
+        egress_network = "host";
+    if (egress_network == NULL)
+        return fail("%s: backend %s needs --egress-network: the network to dial from", table->name,
+                    backend);
+    (void)snprintf(target, sizeof target, "%s:%s", backend, bottle->slug);
+    return set_text(sidecar->plan, "internal_network", internal_network) &&
+           set_text(sidecar->plan, "egress_network", egress_network) &&
+           set_text(sidecar->record, "backend", backend) &&
+           set_text(sidecar->record, "target", target);
+}
+
+bool bottle_configure(struct bottle *bottle, const struct request *request,
+                      const char *internal_network, const char *egress_network)
+{
+    for (size_t i = 0; i < bottle->count; i++) {
+        if (!configure_sidecar(&bottle->sidecars[i], bottle, request, internal_network,
+                               egress_network))
+            return false;
+    }
+    return true;
+}
+
+static bool start_sidecar(struct sidecar *sidecar, const struct request *request,
+                          bool exit_with_launcher)
+{
+    CLEANUP_JSON json_object *fresh = json_object_new_object();
+    json_object *options = fresh;
+    CLEANUP_FREE char *target = NULL;
+    char *message = NULL;
+
+    (void)json_object_object_get_ex(request->start_options,
+                                    bottle_plugin_table(sidecar->plugin)->name, &options);
+    if (options == NULL)
+        options = fresh;
+    if (exit_with_launcher && !json_object_object_get_ex(options, "exit_with_launcher", NULL) &&
+        !set_member(options, "exit_with_launcher", json_object_new_boolean(true)))
+        return false;
+    if (bottle_plugin_start(sidecar->plugin, &host, json_object_to_json_string(sidecar->plan),
+                            text_member(sidecar->record, "backend"),
+                            json_object_to_json_string(options), NULL, &target,
+                            &message) != BOTTLE_OK)
+        return sidecar_fail(sidecar, message);
+    return set_text(sidecar->record, "target", target) &&
+           set_text(sidecar->record, "state", "started");
+}
+
+bool bottle_start(struct bottle *bottle, const struct request *request, bool exit_with_launcher,
+                  const struct directory *directory)
+{
+    if (!state_save(directory, bottle))
+        return false;
+    for (size_t i = 0; i < bottle->count; i++) {
+        if (!start_sidecar(&bottle->sidecars[i], request, exit_with_launcher) ||
+            !state_save(directory, bottle))
+            return false;
+    }
+    return true;
+}
+
+bool bottle_stop(const struct bottle *bottle)
+{
+    bool stopped = true;
+
+    for (size_t i = bottle->count; i > 0; i--) {
+        const struct sidecar *sidecar = &bottle->sidecars[i - 1];
+        char *message = NULL;
+        if (bottle_plugin_stop(sidecar->plugin, &host, text_member(sidecar->record, "target"),
+                               &message) != BOTTLE_OK)
+            stopped = sidecar_fail(sidecar, message);
+    }
+    return stopped;
+}
+
+bool bottle_end(const struct bottle *bottle, const struct directory *directory)
+{
+    return bottle_stop(bottle) && directory_remove(directory);
+}
+
+bool bottle_give_up(struct bottle *bottle, const struct directory *directory)
+{
+    keep_sidecars(bottle, sidecar_is_started);
+    if (bottle_end(bottle, directory))
+        return true;
+    (void)state_save(directory, bottle); /* it has said why not; "down" may find less to do */
+    return false;
+}
+
+/* ---- what an earlier process started ---- */
+
+bool bottle_attach(struct bottle *bottle, const struct request *request, struct plugins *plugins)
+{
+    if (!plugins_load(plugins, request, false))
+        return false;
+    for (size_t i = 0; i < bottle->count; i++) {
+        struct sidecar *sidecar = &bottle->sidecars[i];
+        const char *name = text_member(sidecar->record, "sidecar");
+        const char *path = text_member(sidecar->record, "plugin");
+        sidecar->plugin = find_plugin(plugins, name);
+        if (sidecar->plugin == NULL && add_plugin(plugins, path))
+            sidecar->plugin = find_plugin(plugins, name);
+        if (sidecar->plugin == NULL)
+            return fail(
+                "cannot reach %s of slug %s: %s is not its plugin now: name one with --plugin",
+                name, bottle->slug, path);
+    }
+    return true;
+}
+
+enum bottle_result sidecar_status(const struct sidecar *sidecar, json_object **status)
+{
+    CLEANUP_FREE char *text = NULL;
+    char *message = NULL;
+    struct failure failure;
+    enum bottle_result result = bottle_plugin_status(
+        sidecar->plugin, &host, text_member(sidecar->record, "target"), &text, &message);
+
+    if (result == BOTTLE_NOT_FOUND) {
+        free(message);
+    } else if (result != BOTTLE_OK) {
+        (void)sidecar_fail(sidecar, message);
+    } else if ((result = json_text_parse("status", text, status, &failure)) != BOTTLE_OK) {
+        (void)fail("%s", failure.message);
+    }
+    return result;
+}

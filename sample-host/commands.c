@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * commands.c: plugins, plan, up, status, down.
+ *
+ * The way of `up` is that of any launcher: read the manifest; claim the slug; prepare every sidecar; fill
+ * in the networks; start them in order; write down what runs.  `status` and `down` go by what is written
+ * down.  `status` asks every sidecar itself: one that was killed is "not running", whatever is written.
+ */
+#include "sample_host.h"
+
+#include "cleanup.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Prints JSON for people. */
+static bool print_json(json_object *object)
+{
+    const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
+                                                                  JSON_C_TO_STRING_NOSLASHESCAPE);
+
+    return text != NULL ? puts(text) >= 0 : fail("out of memory");
+}
+
+int command_plugins(const struct request *request)
+{
+    CLEANUP_PLUGINS struct plugins plugins = {0};
+
+    if (!plugins_load(&plugins, request, true))
+        return STATUS_FAILED;
+    (void)printf("%-16s %-9s %-5s %-16s %s\n", "NAME", "VERSION", "ABI", "BACKENDS", "PATH");
+    for (size_t i = 0; i < plugins.count; i++) {
+        const struct bottle_sidecar *table = bottle_plugin_table(plugins.loaded[i]);
+        char abi[32];
+        char backends[256] = "";
+        for (size_t j = 0; table->backends[j] != NULL; j++) {
+            size_t len = strlen(backends);
+            (void)snprintf(backends + len, sizeof backends - len, "%s%s", j > 0 ? "," : "",
+                           table->backends[j]);
+        }
+        (void)snprintf(abi, sizeof abi, "%" PRIu32 ".%" PRIu32, table->abi_major, table->abi_minor);
+        (void)printf("%-16s %-9s %-5s %-16s %s\n", table->name, table->version, abi, backends,
+                     bottle_plugin_path(plugins.loaded[i]));
+    }
+    return STATUS_OK;
+}
+
+/* ---- plan ---- */
+
+static bool print_plans(const struct bottle *bottle)
+{
+    CLEANUP_JSON json_object *plans = json_object_new_object();
+
+    for (size_t i = 0; i < bottle->count; i++) {
+        const struct sidecar *sidecar = &bottle->sidecars[i];
+        if (!set_member(plans, text_member(sidecar->record, "sidecar"),
+                        json_object_get(sidecar->plan)))
+            return false;
+    }
+    return print_json(plans);
+}
+
+int command_plan(const struct request *request)
+{
+    CLEANUP_PLUGINS struct plugins plugins = {0};
+    CLEANUP_DIRECTORY struct directory directory = NO_DIRECTORY;
+    CLEANUP_BOTTLE struct bottle bottle = {0};
+    CLEANUP_FREE char *text = NULL;
+
+    if (!plugins_load(&plugins, request, true) || !manifest_find(request, &bottle, &text) ||
+        !directory_temporary(&directory))
+        return STATUS_FAILED;
+    bool printed = bottle_prepare(&bottle, text, &plugins, &directory) && print_plans(&bottle);
+    return directory_remove(&directory) && printed ? STATUS_OK : STATUS_FAILED;
+}
+
+/* ---- up ---- */
+
+/* "alias → host:port" of an upstream that has these members; the JSON of another. */
+static void print_upstream(json_object *upstream)
+{
+    const char *alias = text_member(upstream, "bottle_host_alias");
+    const char *upstream_host = text_member(upstream, "upstream_host");
+    json_object *port = json_object_object_get(upstream, "upstream_port");
+
+    if (alias == NULL || upstream_host == NULL || port == NULL)
+        (void)printf("    %s\n", json_object_to_json_string(upstream));
+    else
+        (void)printf(strchr(upstream_host, ':') != NULL ? "    %s → [%s]:%s\n" : "    %s → %s:%s\n",
+                     alias, upstream_host, json_object_to_json_string(port));
+}
+
+static void print_preflight(const struct bottle *bottle)
+{
+    (void)printf("bottle %s, slug %s\n", bottle->name, bottle->slug);
+    for (size_t i = 0; i < bottle->count; i++) {
+        const struct sidecar *sidecar = &bottle->sidecars[i];
+        json_object *upstreams = json_object_object_get(sidecar->plan, "upstreams");
+        (void)printf("  %s: backend %s, internal network %s, egress network %s\n",
+                     text_member(sidecar->record, "sidecar"),
+                     text_member(sidecar->record, "backend"),
+                     text_member(sidecar->plan, "internal_network"),
+                     text_member(sidecar->plan, "egress_network"));
+        for (size_t j = 0; j < json_object_array_length(upstreams); j++)
+            print_upstream(json_object_array_get_idx(upstreams, j));
+        if (json_object_array_length(upstreams) == 0)
+            (void)printf("    nothing: not started\n");
+    }
+    (void)fflush(stdout);
+}
+
+static bool bring_up(struct bottle *bottle, const struct request *request,
+                     const struct directory *directory)
+{
+    if (!bottle_configure(bottle, request, request->value[OPTION_INTERNAL_NETWORK],
+                          request->value[OPTION_EGRESS_NETWORK]))
+        return false;
+    print_preflight(bottle);
+    bottle_drop_idle(bottle);
+    return bottle->count > 0 ? bottle_start(bottle, request, false, directory)
+                             : directory_remove(directory);
+}
+
+int command_up(const struct request *request)
+{
+    CLEANUP_PLUGINS struct plugins plugins = {0};
+    CLEANUP_DIRECTORY struct directory root = NO_DIRECTORY;
+    CLEANUP_DIRECTORY struct directory directory = NO_DIRECTORY;
+    CLEANUP_BOTTLE struct bottle bottle = {0};
+    CLEANUP_FREE char *text = NULL;
+
+    if (!plugins_load(&plugins, request, true) || !manifest_find(request, &bottle, &text) ||
+        !state_open(&root) || !state_claim(&root, bottle.slug, request, &directory))
+        return STATUS_FAILED;
+    if (!bottle_prepare(&bottle, text, &plugins, &directory) ||
+        !bring_up(&bottle, request, &directory)) {
+        (void)bottle_give_up(&bottle, &directory); /* what it could not do, it has reported */
+        return STATUS_FAILED;
+    }
+    for (size_t i = 0; i < bottle.count; i++)
+        (void)printf("%s started: %s\n", text_member(bottle.sidecars[i].record, "sidecar"),
+                     text_member(bottle.sidecars[i].record, "target"));
+    return STATUS_OK;
+}
+
+/* ---- status ---- */
+
+struct listing {
+    const struct request *request;
+    json_object *bottles; /* for --json */
+    bool found;
+    bool all_run;
+};
+
+/* The sum of a counter that the upstreams of a sidecar may have; "-" if they have none. */
+static const char *sum_counter(json_object *upstreams, const char *key, char text[32])
+{
+    int64_t sum = 0;
+    bool counted = false;
+
+    for (size_t i = 0;
+         json_object_is_type(upstreams, json_type_array) && i < json_object_array_length(upstreams);
+         i++) {
+        json_object *value = NULL;
+        counted |= json_object_object_get_ex(json_object_array_get_idx(upstreams, i), key, &value);
+        sum += json_object_get_int64(value);
+    }
+    (void)snprintf(text, 32, counted ? "%" PRId64 : "-", sum);
+    return text;
+}
+
+#define ROW_FORMAT "%-16s %-16s %-10s %-8s %-11s %-20s %9s %5s %7s\n"
+
+static void print_row(const struct bottle *bottle, json_object *record, json_object *status)
+{
+    const char *address = text_member(status, "address");
+    json_object *upstreams = json_object_object_get(status, "upstreams");
+    char count[32] = "-";
+    char open[32];
+    char total[32];
+
+    if (json_object_is_type(upstreams, json_type_array))
+        (void)snprintf(count, sizeof count, "%zu", json_object_array_length(upstreams));
+    (void)printf(ROW_FORMAT, bottle->name, bottle->slug, text_member(record, "sidecar"),
+                 text_member(record, "backend"), text_member(record, "state"),
+                 address != NULL ? address : "-", count,
+                 sum_counter(upstreams, "connections_now", open),
+                 sum_counter(upstreams, "connections_total", total));
+}
+
+/* Puts what the sidecar says into its record, and prints it. */
+static bool list_sidecar(struct listing *listing, const struct bottle *bottle,
+                         struct sidecar *sidecar)
+{
+    CLEANUP_JSON json_object *status = NULL;
+    enum bottle_result result = sidecar_status(sidecar, &status);
+    const char *state = text_member(status, "state");
+
+    if (result == BOTTLE_NOT_FOUND)
+        state = sidecar_is_started(sidecar) ? "not running" : "not started";
+    listing->all_run &= result != BOTTLE_NOT_FOUND;
+    if (!set_text(sidecar->record, "state", state != NULL ? state : "unknown"))
+        return false;
+    if (listing->request->value[OPTION_JSON] == NULL)
+        print_row(bottle, sidecar->record, status);
+    else if (json_object_object_add(sidecar->record, "status", json_object_get(status)) != 0)
+        return fail("out of memory");
+    return result == BOTTLE_OK || result == BOTTLE_NOT_FOUND;
+}
+
+/* A state_visit. */
+static bool list_bottle(void *context, struct directory *directory, struct bottle *bottle)
+{
+    struct listing *listing = context;
+    CLEANUP_PLUGINS struct plugins plugins = {0};
+    json_object *object = NULL;
+    bool listed = true;
+
+    if (bottle->count == 0) /* left by a launcher that was killed, or a run without sidecars */
+        return true;
+    if (!bottle_attach(bottle, listing->request, &plugins))
+        return false;
+    if (!listing->found && listing->request->value[OPTION_JSON] == NULL)
+        (void)printf(ROW_FORMAT, "BOTTLE", "SLUG", "SIDECAR", "BACKEND", "STATE", "ADDRESS",
+                     "UPSTREAMS", "OPEN", "TOTAL");
+    listing->found = true;
+    for (size_t i = 0; i < bottle->count; i++)
+        listed &= list_sidecar(listing, bottle, &bottle->sidecars[i]);
+    object = state_object(bottle);
+    if (object != NULL && json_object_array_add(listing->bottles, object) == 0)
+        return listed;
+    (void)json_object_put(object);
+    return fail("%s: out of memory", directory->path);
+}
+
+/* A state_visit. */
+static bool add_name(void *context, struct directory *directory, struct bottle *bottle)
+{
+    const char **separator = context;
+
+    (void)fprintf(stderr, "%s%s (slug %s)", *separator, bottle->name, directory->name);
+    *separator = ", ";
+    return true;
+}
+
+/* Says that the bottle is not up, and what is. */
+static void say_not_up(const struct directory *root, const struct request *request)
+{
+    static const struct request all = {0};
+    const char *separator = "; up: ";
+
+    (void)fprintf(stderr, "sample-host: bottle %s is not up", request->bottle);
+    (void)state_walk(root, &all, add_name, &separator); /* it reports what it cannot read */
+    (void)fputc('\n', stderr);
+}
+
+int command_status(const struct request *request)
+{
+    CLEANUP_DIRECTORY struct directory root = NO_DIRECTORY;
+    CLEANUP_JSON json_object *object = json_object_new_object();
+    struct listing listing = {request, json_object_new_array(), false, true};
+
+    if (!set_member(object, "bottles", listing.bottles) || !state_open(&root))
+        return STATUS_FAILED;
+    bool listed = state_walk(&root, request, list_bottle, &listing);
+    if (request->value[OPTION_JSON] != NULL && !print_json(object))
+        return STATUS_FAILED;
+    if (listed && request->bottle != NULL && !listing.found) {
+        say_not_up(&root, request);
+        return STATUS_NOT_RUNNING;
+    }
+    if (!listed)
+        return STATUS_FAILED;
+    return listing.all_run ? STATUS_OK : STATUS_NOT_RUNNING;
+}
+
+/* ---- down ---- */
+
+struct takedown {
+    const struct request *request;
+    bool found;
+};
+
+/* A state_visit.  What was read before the lock may be out of date. */
+static bool take_down(void *context, struct directory *directory, struct bottle *bottle)
+{
+    struct takedown *takedown = context;
+    CLEANUP_PLUGINS struct plugins plugins = {0};
+
+    takedown->found = true;
+    if (!directory_lock(directory))
+        return false;
+    if (directory->fd < 0) /* it went down meanwhile */
+        return true;
+    bottle_clear(bottle);
+    if (!state_load(directory, bottle) || !bottle_attach(bottle, takedown->request, &plugins) ||
+        !bottle_end(bottle, directory))
+        return false;
+    (void)printf("bottle %s (slug %s) is down\n", bottle->name, bottle->slug);
+    return true;
+}
+
+int command_down(const struct request *request)
+{
+    CLEANUP_DIRECTORY struct directory root = NO_DIRECTORY;
+    struct takedown takedown = {request, false};
+
+    if (!state_open(&root) || !state_walk(&root, request, take_down, &takedown))
+        return STATUS_FAILED;
+    if (!takedown.found)
+        say_not_up(&root, request);
+    return STATUS_OK;
+}

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * main.c: sample-host, a launcher: the command line.
+ *
+ * Options may stand before and after COMMAND.  What follows "--" is the command of `run`, and is not
+ * looked at here.
+ */
+#include "sample_host.h"
+
+#include "cleanup.h"
+#include "json_text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- helpers ---- */
+
+bool fail(const char *format, ...)
+{
+    struct failure failure;
+    char text[2 * FAILURE_MESSAGE_SIZE];
+    va_list arguments;
+
+    va_start(arguments, format);
+    int len = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    (void)failure_set(&failure, BOTTLE_INTERNAL, "%s", len < 0 ? format : text);
+    (void)fprintf(stderr, "sample-host: %s\n", failure.message);
+    return false;
+}
+
+bool make_path(char path[PATH_MAX], const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    int len = vsnprintf(path, PATH_MAX, format, arguments);
+    va_end(arguments);
+    return (len >= 0 && len < PATH_MAX) || fail("the path %.200s… is too long", path);
+}
+
+bool read_text_file(int dir_fd, const char *name, size_t max_bytes, bool optional, char **text)
+{
+    CLEANUP_FREE char *buffer = malloc(max_bytes + 2);
+    struct stat file;
+    size_t len = 0;
+    ssize_t count = 1;
+
+    *text = NULL;
+    /* O_NONBLOCK: opening a FIFO must not wait for a writer; it is refused. */
+    CLEANUP_FD int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 && errno == ENOENT && optional)
+        return true;
+    if (buffer == NULL || fd < 0 || fstat(fd, &file) != 0)
+        return fail("cannot open %s: %s", name, strerror(errno));
+    if (!S_ISREG(file.st_mode))
+        return fail("%s is no regular file", name);
+    for (; count > 0 && len <= max_bytes; len += (size_t)count) {
+        count = read(fd, buffer + len, max_bytes + 1 - len);
+        if (count < 0)
+            return fail("cannot read %s: %s", name, strerror(errno));
+    }
+    if (len > max_bytes)
+        return fail("%s is longer than %zu bytes, the most that is read", name, max_bytes);
+    buffer[len] = '\0';
+    if (strlen(buffer) < len)
+        return fail("%s: byte %zu is NUL: it must be text", name, strlen(buffer));
+    *text = steal_pointer(&buffer);
+    return true;
+}
+
+const char *text_member(json_object *object, const char *key)
+{
+    json_object *value = json_object_object_get(object, key);
+
+    return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : NULL;
+}
+
+bool set_member(json_object *object, const char *key, json_object *value)
+{
+    if (object != NULL && value != NULL && json_object_object_add(object, key, value) == 0)
+        return true;
+    (void)json_object_put(value);
+    return fail("out of memory");
+}
+
+bool set_text(json_object *object, const char *key, const char *text)
+{
+    return set_member(object, key, json_object_new_string(text));
+}
+
+/* ---- options and commands ---- */
+
+#define BIT(option)   (1u << (option))
+#define FIRST_VALUE   256 /* what getopt_long(3) returns for the first option: no character */
+#define EVERY_COMMAND (BIT(OPTION_PLUGIN) | BIT(OPTION_HELP))
+
+static const struct option options[OPTION_COUNT + 1] = {
+    [OPTION_PLUGIN] = {"plugin", required_argument, NULL, FIRST_VALUE + OPTION_PLUGIN},
+    [OPTION_MANIFEST] = {"manifest", required_argument, NULL, FIRST_VALUE + OPTION_MANIFEST},
+    [OPTION_SLUG] = {"slug", required_argument, NULL, FIRST_VALUE + OPTION_SLUG},
+    [OPTION_BACKEND] = {"backend", required_argument, NULL, FIRST_VALUE + OPTION_BACKEND},
+    [OPTION_INTERNAL_NETWORK] = {"internal-network", required_argument, NULL,
+                                 FIRST_VALUE + OPTION_INTERNAL_NETWORK},
+    [OPTION_EGRESS_NETWORK] = {"egress-network", required_argument, NULL,
+                               FIRST_VALUE + OPTION_EGRESS_NETWORK},
+    [OPTION_OPTIONS] = {"options", required_argument, NULL, FIRST_VALUE + OPTION_OPTIONS},
+    [OPTION_EVENTS] = {"events", required_argument, NULL, FIRST_VALUE + OPTION_EVENTS},
+    [OPTION_JSON] = {"json", no_argument, NULL, FIRST_VALUE + OPTION_JSON},
+    [OPTION_HELP] = {"help", no_argument, NULL, FIRST_VALUE + OPTION_HELP},
+};
+
+static const char option_help[] =
+    "Every command takes:\n"
+    "  --plugin FILE       a plugin: a path, or a name that is looked for in $BOTTLE_SIDECAR_PATH "
+    "and\n"
+    "                      where sidecars are installed; may be repeated; default: the ssh_gate "
+    "that\n"
+    "                      came with this program\n"
+    "  --help              this text; with COMMAND: more on that command\n";
+
+#define MANIFEST_HELP "  --manifest FILE     default: claude-bottle.json\n"
+#define SLUG_HELP                                                                                  \
+    "  --slug S            the short name of this run, [a-z0-9][a-z0-9-]{0,39}; default: BOTTLE\n"
+#define OPTIONS_HELP                                                                               \
+    "  --options SIDECAR=JSON\n"                                                                   \
+    "                      start options of a sidecar, handed on as they are, such as\n"           \
+    "                      'ssh_gate={\"dial_timeout_ms\": 10000, \"resolve_timeout_ms\": 5000,\n" \
+    "                      \"dns_servers\": [\"127.0.0.1:53\"]}'\n"
+
+static const struct command {
+    const char *name;
+    const char *usage;
+    const char *summary;
+    const char *help;
+    unsigned takes; /* bits of options, beside those of every command */
+    bool bottle;    /* takes BOTTLE */
+    bool optional;  /* BOTTLE may be left out */
+    int (*function)(const struct request *request);
+} commands[] = {
+    {"plugins", "plugins", "what is loaded: name, version, ABI, backends, path", "", 0, false,
+     false, command_plugins},
+    {"plan", "plan BOTTLE [OPTION]…", "prepare only, and print the plans as JSON",
+     MANIFEST_HELP SLUG_HELP
+     "\nThe files that the plans name are in a temporary directory, which is removed again.\n",
+     BIT(OPTION_MANIFEST) | BIT(OPTION_SLUG), true, false, command_plan},
+    {"up", "up BOTTLE --internal-network N [OPTION]…", "start the bottle's sidecars",
+     "  --internal-network N\n"
+     "                      where the bottle reaches them: an IP address of this machine or the "
+     "path\n"
+     "                      of a network namespace (native), the name of a network (docker)\n"
+     "  --egress-network N  where they dial from: \"host\" or the path of a network namespace "
+     "(native;\n"
+     "                      default: host), the name of a network (docker)\n"
+     "  --backend B         default: each sidecar's first\n" MANIFEST_HELP SLUG_HELP OPTIONS_HELP,
+     BIT(OPTION_MANIFEST) | BIT(OPTION_SLUG) | BIT(OPTION_BACKEND) | BIT(OPTION_INTERNAL_NETWORK) |
+         BIT(OPTION_EGRESS_NETWORK) | BIT(OPTION_OPTIONS),
+     true, false, command_up},
+    {"status", "status [BOTTLE] [--json]", "what runs",
+     "  --json              as JSON, with all that the sidecars say of themselves\n"
+     "\nOPEN counts connections that are open, TOTAL all so far.  The exit status is 3 if BOTTLE "
+     "is\n"
+     "not up or a sidecar that was started does not run.\n",
+     BIT(OPTION_JSON), true, true, command_status},
+    {"down", "down BOTTLE [OPTION]…", "stop the bottle's sidecars",
+     "  --slug S            only this run; default: every run of BOTTLE\n"
+     "\nA bottle that is not up is no error.\n",
+     BIT(OPTION_SLUG), true, false, command_down},
+    {"run", "run BOTTLE [OPTION]… -- COMMAND [ARGUMENT]…",
+     "run a command that reaches the bottle's sidecars and nothing else",
+     MANIFEST_HELP SLUG_HELP
+     "  --events FILE       append what the sidecars recorded, when COMMAND has "
+     "ended\n" OPTIONS_HELP "\nCOMMAND has user, network and mount namespaces of its own, with "
+     "nothing but loopback, where\n"
+     "the sidecars listen; ssh, git and the upstreams' names lead there.  It keeps your files and "
+     "your\n"
+     "rights on them: what is confined is its network.  Of the sockets of other programs, those "
+     "in\n"
+     "/run are out of its reach; those elsewhere (/tmp, home) are not.  Root is not needed.\n"
+     "\nThe exit status is COMMAND's, 128 + N if signal N ended it, 125 if sample-host itself "
+     "failed,\n"
+     "126 if COMMAND cannot be executed, 127 if there is no such COMMAND.\n",
+     BIT(OPTION_MANIFEST) | BIT(OPTION_SLUG) | BIT(OPTION_OPTIONS) | BIT(OPTION_EVENTS), true,
+     false, command_run},
+};
+#define COMMAND_COUNT (sizeof commands / sizeof commands[0])
+
+static int print_help(const struct command *command)
+{
+    if (command != NULL) {
+        (void)printf("usage: sample-host %s\n\n  %s\n\n%s%s%s", command->usage, command->summary,
+                     command->help, *command->help != '\0' ? "\n" : "", option_help);
+        return STATUS_OK;
+    }
+    (void)printf("usage: sample-host COMMAND\n\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        (void)printf("  %-46s %s\n", commands[i].usage, commands[i].summary);
+    (void)printf("\n%s\nExit status: 0 done, 1 failed, 2 wrong usage, 3 not running (status);\n"
+                 "run: see \"sample-host run --help\".\n",
+                 option_help);
+    return STATUS_OK;
+}
+
+/* "--a, --b": the options of a set of bits. */
+static const char *list_options(unsigned bits, char list[256])
+{
+    size_t len = 0;
+
+    list[0] = '\0';
+    for (unsigned i = 0; i < OPTION_COUNT && len < 256; i++) {
+        if ((bits & BIT(i)) != 0)
+            len += (size_t)snprintf(list + len, 256 - len, "%s--%s", len > 0 ? ", " : "",
+                                    options[i].name);
+    }
+    return list;
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    }
+    (void)fail("unknown command \"%s\"; there are: plugins, plan, up, status, down, run", name);
+    return NULL;
+}
+
+/* --options SIDECAR=JSON */
+static bool add_start_options(struct request *request, const char *argument)
+{
+    struct failure failure;
+    json_object *object = NULL;
+    const char *equals = strchrnul(argument, '=');
+    CLEANUP_FREE char *sidecar = strndup(argument, (size_t)(equals - argument));
+
+    if (sidecar == NULL || *sidecar == '\0' || *equals == '\0')
+        return fail("--options \"%s\": give SIDECAR=JSON", argument);
+    if (json_object_object_get_ex(request->start_options, sidecar, NULL))
+        return fail("--options %s=… is there twice: give one object with all options", sidecar);
+    if (json_text_parse("--options", equals + 1, &object, &failure) != BOTTLE_OK)
+        return fail("%s", failure.message);
+    return set_member(request->start_options, sidecar, object);
+}
+
+static bool take_options(int argc, char **argv, struct request *request)
+{
+    char list[256];
+    int value;
+
+    opterr = 0;
+    while ((value = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+        if (value == ':')
+            return fail("%s needs a value", argv[optind - 1]);
+        if (value == '?')
+            return fail("option %s is unknown, ambiguous or takes no value; there are: %s",
+                        argv[optind - 1], list_options(BIT(OPTION_COUNT) - 1, list));
+        int option = value - FIRST_VALUE;
+        request->value[option] = optarg != NULL ? optarg : "";
+        if (option == OPTION_PLUGIN && request->plugin_count == SIDECAR_MAX)
+            return fail("--plugin may be given %d times", SIDECAR_MAX);
+        if (option == OPTION_PLUGIN)
+            request->plugins[request->plugin_count++] = optarg;
+        if (option == OPTION_OPTIONS && !add_start_options(request, optarg))
+            return false;
+    }
+    return true;
+}
+
+static bool check_request(const struct command *command, const struct request *request)
+{
+    char list[256];
+
+    for (unsigned i = 0; i < OPTION_COUNT; i++) {
+        if (request->value[i] != NULL && ((command->takes | EVERY_COMMAND) & BIT(i)) == 0)
+            return fail("%s does not take --%s; it takes: %s", command->name, options[i].name,
+                        list_options(command->takes | EVERY_COMMAND, list));
+    }
+    if (command->bottle && !command->optional && request->bottle == NULL)
+        return fail("%s needs the name of a bottle: sample-host %s", command->name, command->usage);
+    if (command->function == command_up && request->value[OPTION_INTERNAL_NETWORK] == NULL)
+        return fail("up needs --internal-network: an IP address of this machine or the path of a "
+                    "network namespace, such as /proc/PID/ns/net (backend native); the name of a "
+                    "network (backend docker)");
+    if (command->function == command_run && (request->command == NULL || *request->command == NULL))
+        return fail("run needs a command: sample-host %s", command->usage);
+    if (command->function != command_run && request->command != NULL)
+        return fail("%s takes nothing after \"--\"", command->name);
+    return true;
+}
+
+static int run_request(int argc, char **argv, struct request *request)
+{
+    if (!take_options(argc, argv, request))
+        return STATUS_USAGE;
+    if (optind == argc && request->value[OPTION_HELP] != NULL)
+        return print_help(NULL);
+    if (optind == argc) {
+        (void)fail(
+            "no command given; there are: plugins, plan, up, status, down, run (--help says more)");
+        return STATUS_USAGE;
+    }
+    const struct command *command = find_command(argv[optind++]);
+    if (command == NULL)
+        return STATUS_USAGE;
+    if (request->value[OPTION_HELP] != NULL)
+        return print_help(command);
+    if (command->bottle && optind < argc)
+        request->bottle = argv[optind++];
+    if (optind < argc) {
+        (void)fail("\"%s\" is one argument too many: sample-host %s", argv[optind], command->usage);
+        return STATUS_USAGE;
+    }
+    return check_request(command, request) ? command->function(request) : STATUS_USAGE;
+}
+
+/* A descriptor of 0 to 2 that is closed would be given to the next file that is opened. */
+static bool open_standard_descriptors(void)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDWR); /* NOLINT(android-cloexec-open): for the command as well */
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    return (fd >= 0 && close(fd) == 0) || fail("cannot open /dev/null: %s", strerror(errno));
+}
+
+int main(int argc, char **argv)
+{
+    CLEANUP_JSON json_object *start_options = json_object_new_object();
+    struct request request = {.start_options = start_options};
+
+    if (!open_standard_descriptors() || start_options == NULL)
+        return STATUS_FAILED;
+    for (int i = 1; i < argc && request.command == NULL; i++) {
+        if (strcmp(argv[i], "--") == 0) {
+            argv[i] = NULL;
+            request.command = argv + i + 1;
+            argc = i;
+        }
+    }
+    int status = run_request(argc, argv, &request);
+    if ((fflush(stdout) != 0 || ferror(stdout) != 0) &&
+        !fail("cannot write to standard output: %s", strerror(errno)) && status == STATUS_OK)
+        status = STATUS_FAILED;
+    return status;
+}
