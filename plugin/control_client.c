@@ -9,22 +9,19 @@
 
 #include "common/cleanup.h"
 #include "relay/protocol.h"
+#include "relay_process.h"
+#include "wait.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/un.h>
-#include <sys/wait.h>
-#include <time.h>
 
 #define ANSWER_WAIT_MS 5000
-#define END_WAIT_MS    3000
-#define KILL_WAIT_MS   3000
 
 static void shown(const struct target *target,
                   char text[PLAN_SLUG_SIZE + TARGET_INSTANCE_SIZE + 16])
@@ -33,39 +30,18 @@ static void shown(const struct target *target,
                    target->instance[0] ? ":" : "", target->instance);
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC,
-                        &now); /* cannot fail with this clock and a valid pointer */
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* True when fd became readable in time. */
-static bool wait_readable(int fd, int limit_ms)
-{
-    struct pollfd waited = {.fd = fd, .events = POLLIN};
-    int64_t end_ms = now_ms() + limit_ms;
-
-    for (;;) {
-        int64_t left_ms = end_ms - now_ms();
-        int ready = poll(&waited, 1, left_ms > 0 ? (int)left_ms : 0);
-        if (ready >= 0 || errno != EINTR)
-            return ready > 0;
-    }
-}
-
 static enum bottle_result connect_control(const struct target *target, int *connected, pid_t *pid,
                                           struct failure *failure)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     char *name = address.sun_path + 1, text[PLAN_SLUG_SIZE + TARGET_INSTANCE_SIZE + 16];
     const size_t size = sizeof address.sun_path - 1;
-    CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    /* For connect(2), which waits while others ask, and send(2). */
+    const struct timeval limit = {.tv_sec = ANSWER_WAIT_MS / 1000};
+    CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
     shown(target, text);
-    if (fd < 0)
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit))
         return failure_set(failure, BOTTLE_INTERNAL, "%s: socket: %s", text, strerror(errno));
     int length = target->instance[0]
                      ? snprintf(name, size, CONTROL_NAME_OF_INSTANCE, geteuid(), target->slug,
@@ -73,7 +49,11 @@ static enum bottle_result connect_control(const struct target *target, int *conn
                      : snprintf(name, size, CONTROL_NAME_OF_SLUG, geteuid(), target->slug);
     socklen_t address_length =
         (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
-    if (connect(fd, (struct sockaddr *)&address, address_length)) {
+    int failed;
+    do {
+        failed = connect(fd, (struct sockaddr *)&address, address_length);
+    } while (failed && errno == EINTR);
+    if (failed) {
         if (errno == ECONNREFUSED)
             return failure_set(failure, BOTTLE_NOT_FOUND, "no gate runs as %s", text);
         return failure_set(failure, errno == EAGAIN ? BOTTLE_TIMEOUT : result_of_errno(errno),
@@ -169,15 +149,6 @@ enum bottle_result control_drain(const struct target *target, int64_t grace_ms,
     return ask(target, CONTROL_DRAIN, grace_ms, &packet, failure);
 }
 
-/* A relay whose launcher is init or a subreaper is the launcher's child, though not by its doing.
- */
-static void reap_if_ours(int process_fd)
-{
-    siginfo_t information;
-
-    (void)waitid((idtype_t)P_PIDFD, (id_t)process_fd, &information, WEXITED | WNOHANG | __WALL);
-}
-
 enum bottle_result control_stop(const struct target *target, struct failure *failure)
 {
     CLEANUP_FD int fd = -1;
@@ -190,18 +161,13 @@ enum bottle_result control_stop(const struct target *target, struct failure *fai
      */
     CLEANUP_FD int process = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
     result = send_request(fd, CONTROL_STOP, 0, failure);
-    if (result != BOTTLE_OK)
+    if (result != BOTTLE_OK && process < 0)
         return result;
-
-    if (!wait_readable(process >= 0 ? process : fd, END_WAIT_MS)) {
-        if (process < 0 || syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0) ||
-            !wait_readable(process, KILL_WAIT_MS))
-            return failure_set(
-                failure, BOTTLE_TIMEOUT,
-                "native:%s: the relay, process %d, ends neither by request nor by SIGKILL",
-                target->slug, pid);
-    }
-    if (process >= 0)
-        reap_if_ours(process);
+    /* A relay that did not take the request is about to end, or hangs. */
+    if (!(process >= 0 ? relay_process_end(process) : wait_readable(fd, ANSWER_WAIT_MS)))
+        return failure_set(
+            failure, BOTTLE_TIMEOUT,
+            "native:%s: the relay, process %d, ends neither by request nor by SIGKILL",
+            target->slug, pid);
     return BOTTLE_OK;
 }

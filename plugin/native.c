@@ -6,7 +6,7 @@
  * owner, runs the relay (relay_process.c), hands it its config with the namespaces, and waits for
  * its word that every port listens.  Then the agent's ssh_config gets the gate's address, and the
  * relay is told to go on.  If anything fails before that, the set-up socket closes and the relay
- * ends.
+ * ends, which start waits for.
  *
  * The gate listens on internal_network: an IP address of this machine, or the path of a network
  * namespace, on whose loopback it then listens.  It dials from egress_network: "host", which is
@@ -23,13 +23,13 @@
 #include "options.h"
 #include "relay/protocol.h"
 #include "relay_process.h"
+#include "wait.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/nsfs.h>
-#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -318,16 +318,11 @@ static enum bottle_result receive_setup_reply(const struct bottle_host *host, in
                                               int32_t timeout_ms, struct failure *failure)
 {
     struct setup_reply reply;
-    struct pollfd waited = {.fd = setup_fd, .events = POLLIN};
-    int ready;
 
-    do {
-        ready = poll(&waited, 1, timeout_ms);
-    } while (ready < 0 && errno == EINTR);
-    if (ready == 0)
+    if (!wait_readable(setup_fd, timeout_ms))
         return failure_set(failure, BOTTLE_TIMEOUT,
                            "the relay was not ready within start_timeout_ms, %d ms", timeout_ms);
-    if (ready < 0 || recv(setup_fd, &reply, sizeof reply, 0) != (ssize_t)sizeof reply)
+    if (recv(setup_fd, &reply, sizeof reply, 0) != (ssize_t)sizeof reply)
         return failure_set(failure, BOTTLE_INTERNAL, "the relay ended before it was ready");
     reply.message[sizeof reply.message - 1] = '\0';
     if (reply.result != BOTTLE_OK)
@@ -359,13 +354,15 @@ static enum bottle_result run_relay(const struct bottle_host *host, const struct
     CLEANUP_FD int stage_fd = -1;
     CLEANUP_FD int event_log_fd = -1;
     CLEANUP_FD int setup_fd = -1;
+    CLEANUP_FD int process_fd = -1;
     static const char GO = 1;
     enum bottle_result result = stage_dir_open(plan->stage_dir, &stage_fd, NULL, failure);
 
     if (result == BOTTLE_OK)
         result = open_event_log(plan, stage_fd, &event_log_fd, failure);
     if (result == BOTTLE_OK)
-        result = relay_process_run(plan->slug, stage_fd, event_log_fd, &setup_fd, failure);
+        result =
+            relay_process_run(plan->slug, stage_fd, event_log_fd, &setup_fd, &process_fd, failure);
     if (result == BOTTLE_OK && !send_config(setup_fd, config, networks))
         result = failure_set(failure, BOTTLE_INTERNAL, "the relay does not take its config: %s",
                              strerror(errno));
@@ -375,6 +372,12 @@ static enum bottle_result run_relay(const struct bottle_host *host, const struct
         result = write_ssh_config(plan, stage_fd, config, failure);
     if (result == BOTTLE_OK && send(setup_fd, &GO, sizeof GO, MSG_NOSIGNAL) != (ssize_t)sizeof GO)
         result = failure_set(failure, BOTTLE_INTERNAL, "the relay ended before it could serve");
+    /* Its ports and its slug are free when start returns; a relay that withstands SIGKILL keeps
+     * them. */
+    if (result != BOTTLE_OK && process_fd >= 0) {
+        (void)close(steal_fd(&setup_fd));
+        (void)relay_process_end(process_fd);
+    }
     return result;
 }
 

@@ -12,13 +12,15 @@
  * relay, and ends; the relay is then nobody's child.  The first child has no exit signal and runs
  * no new program, so no SIGCHLD reaches the host, its wait() calls do not see the child, and
  * ignoring SIGCHLD does not take it away from us (wait(2), __WCLONE).  All signals are blocked
- * while memory is shared.
+ * while memory is shared.  So are descriptors with the first child, not with the second, which is how
+ * the second's process descriptor comes to the host.
  */
 #include "relay_process.h"
 
 #include "common/cleanup.h"
 #include "relay/protocol.h"
 #include "relay_image.h"
+#include "wait.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,9 +45,12 @@
  * writing. */
 #define BUSY_RETRIES 50
 #define BUSY_WAIT_NS 2000000
+#define END_WAIT_MS  3000
+#define KILL_WAIT_MS 3000
 
 struct child {
     int image_fd, null_fd, event_log_fd, setup_fd;
+    int process_fd; /* out: the second child */
     const char *slug;
     char *stack; /* two, of CHILD_STACK_SIZE each */
     int error;
@@ -113,8 +118,8 @@ __attribute__((no_sanitize("address", "undefined"))) static int make_relay(void 
 {
     struct child *child = argument;
 
-    if (clone(become_relay, child->stack + CHILD_STACK_SIZE, CLONE_VM | CLONE_VFORK | SIGCHLD,
-              child) < 0)
+    if (clone(become_relay, child->stack + CHILD_STACK_SIZE,
+              CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, child, &child->process_fd) < 0)
         child->error = errno;
     _exit(0);
 }
@@ -129,15 +134,18 @@ static int run_once(struct child *child)
     if (child->stack == MAP_FAILED)
         return errno;
     child->error = 0;
+    child->process_fd = -1;
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    pid_t pid =
-        clone(make_relay, child->stack + 2 * CHILD_STACK_SIZE, CLONE_VM | CLONE_VFORK, child);
+    pid_t pid = clone(make_relay, child->stack + 2 * CHILD_STACK_SIZE,
+                      CLONE_VM | CLONE_VFORK | CLONE_FILES, child);
     int error = pid < 0 ? errno : child->error;
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     (void)munmap(child->stack, 2 * CHILD_STACK_SIZE);
     while (pid > 0 && waitpid(pid, NULL, (int)__WCLONE) < 0 && errno == EINTR)
         ;
+    if (error)
+        cleanup_fd(&child->process_fd);
     return error;
 }
 
@@ -160,7 +168,7 @@ static int duplicate_high(int fd)
 }
 
 enum bottle_result relay_process_run(const char *slug, int stage_fd, int event_log_fd,
-                                     int *setup_fd, struct failure *failure)
+                                     int *setup_fd, int *process_fd, struct failure *failure)
 {
     int pair[2];
 
@@ -194,5 +202,20 @@ enum bottle_result relay_process_run(const char *slug, int stage_fd, int event_l
             "the relay cannot be run, neither from memory nor from the stage directory: %s",
             strerror(error));
     *setup_fd = steal_fd(&ours);
+    *process_fd = child.process_fd;
     return BOTTLE_OK;
+}
+
+bool relay_process_end(int process_fd)
+{
+    siginfo_t information;
+
+    if (!wait_readable(process_fd, END_WAIT_MS) &&
+        (syscall(SYS_pidfd_send_signal, process_fd, SIGKILL, NULL, 0) ||
+         !wait_readable(process_fd, KILL_WAIT_MS)))
+        return false;
+    /* A relay whose launcher is init or a subreaper is the launcher's child, though not by its doing.
+     */
+    (void)waitid((idtype_t)P_PIDFD, (id_t)process_fd, &information, WEXITED | WNOHANG | __WALL);
+    return true;
 }

@@ -5,6 +5,8 @@
 
 #include "common/failure.h"
 
+#include <stdbool.h>
+
 /*
  * Runs the relay.  Its parent is init, or the nearest subreaper.
  * @slug:         shown in the process list
@@ -12,8 +14,15 @@
  * memory
  * @event_log_fd: becomes its standard error
  * @setup_fd:     out: the plugin's end of the set-up socket (relay/protocol.h)
+ * @process_fd:   out: the process (pidfd_open(2))
  */
 enum bottle_result relay_process_run(const char *slug, int stage_fd, int event_log_fd,
-                                     int *setup_fd, struct failure *failure);
+                                     int *setup_fd, int *process_fd, struct failure *failure);
+
+/*
+ * Waits until the relay, which was told to go, has ended, and kills it if it does not by itself.
+ * False: not even then.
+ */
+bool relay_process_end(int process_fd);
 
 #endif

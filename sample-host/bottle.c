@@ -158,8 +158,10 @@ bool manifest_find(const struct request *request, struct bottle *bottle, char **
 
     if (manifest == NULL)
         manifest = DEFAULT_MANIFEST;
-    if (!read_text_file(AT_FDCWD, manifest, JSON_TEXT_MAX_BYTES, false, &file))
-        return fail("no bottle \"%s\" without a manifest: name one with --manifest FILE", name);
+    if (!read_text_file(AT_FDCWD, manifest, JSON_TEXT_MAX_BYTES, true, &file))
+        return false;
+    if (file == NULL)
+        return fail("there is no manifest %s: name one with --manifest FILE", manifest);
     if (json_text_parse(manifest, file, &object, &failure) != BOTTLE_OK)
         return fail("%s", failure.message);
     bottles = json_object_object_get(object, "bottles");

@@ -47,7 +47,6 @@ bool make_path(char path[PATH_MAX], const char *format, ...)
 
 bool read_text_file(int dir_fd, const char *name, size_t max_bytes, bool optional, char **text)
 {
-    CLEANUP_FREE char *buffer = malloc(max_bytes + 2);
     struct stat file;
     size_t len = 0;
     ssize_t count = 1;
@@ -57,10 +56,13 @@ bool read_text_file(int dir_fd, const char *name, size_t max_bytes, bool optiona
     CLEANUP_FD int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0 && errno == ENOENT && optional)
         return true;
-    if (buffer == NULL || fd < 0 || fstat(fd, &file) != 0)
+    if (fd < 0 || fstat(fd, &file) != 0)
         return fail("cannot open %s: %s", name, strerror(errno));
     if (!S_ISREG(file.st_mode))
         return fail("%s is no regular file", name);
+    CLEANUP_FREE char *buffer = malloc(max_bytes + 2);
+    if (buffer == NULL)
+        return fail("%s: out of memory", name);
     for (; count > 0 && len <= max_bytes; len += (size_t)count) {
         count = read(fd, buffer + len, max_bytes + 1 - len);
         if (count < 0)
@@ -263,10 +265,10 @@ static bool take_options(int argc, char **argv, struct request *request)
         int option = value - FIRST_VALUE;
         request->value[option] = optarg != NULL ? optarg : "";
         if (option == OPTION_PLUGIN && request->plugin_count == SIDECAR_MAX)
-            return fail("--plugin may be given %d times", SIDECAR_MAX);
+            return fail("--plugin may be given %d times at most", SIDECAR_MAX);
         if (option == OPTION_PLUGIN)
-            request->plugins[request->plugin_count++] = optarg;
-        if (option == OPTION_OPTIONS && !add_start_options(request, optarg))
+            request->plugins[request->plugin_count++] = request->value[option];
+        if (option == OPTION_OPTIONS && !add_start_options(request, request->value[option]))
             return false;
     }
     return true;
@@ -319,13 +321,16 @@ static int run_request(int argc, char **argv, struct request *request)
     return check_request(command, request) ? command->function(request) : STATUS_USAGE;
 }
 
-/* A descriptor of 0 to 2 that is closed would be given to the next file that is opened. */
+/*
+ * A descriptor of 0 to 2 that is closed would be given to the next file that is opened.  Those opened here
+ * are for the command of `run` as well, so they are not closed on exec.
+ */
 static bool open_standard_descriptors(void)
 {
     int fd;
 
     do {
-        fd = open("/dev/null", O_RDWR); /* NOLINT(android-cloexec-open): for the command as well */
+        fd = open("/dev/null", O_RDWR);
     } while (fd >= 0 && fd <= STDERR_FILENO);
     return (fd >= 0 && close(fd) == 0) || fail("cannot open /dev/null: %s", strerror(errno));
 }

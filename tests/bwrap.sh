@@ -70,6 +70,7 @@ attach() {
     sample_host "$user" up web --internal-network "$network"
     pid=$(relay "$user")
     [ "$(stat -c %U "/proc/$pid")" = "$user" ]
+    [ "$(pgrep -x ssh-gate-relay)" = "$pid" ]
     cat "$home/runtime/sample-host/web/ssh_gate/ssh_config" >"$home/ssh_config"
     cat "$home/runtime/sample-host/web/ssh_gate/known_hosts" >"$home/known_hosts"
     in_the_bottle "$user" true
@@ -116,7 +117,8 @@ detach() {
     local user=$1 pid
     pid=$(relay "$user")
     sample_host "$user" down web
-    [ ! -e "/proc/$pid" ]
+    # The first process of this namespace may need a moment to take note of the end of another.
+    wait_until test ! -e "/proc/$pid"
     status_is 1 pgrep -x ssh-gate-relay
     [ -z "$(as "$user" ls runtime/sample-host)" ]
     fails_with 'Connection refused' in_the_bottle "$user" 'git clone -q alpha:/srv/repository.git late'

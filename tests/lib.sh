@@ -102,12 +102,12 @@ fails_with() {
     }
 }
 
-# wait_until COMMAND...: passes as soon as the command does; fails when that takes more than 10 seconds.
+# wait_until COMMAND...: passes as soon as the command does; fails when that takes more than 30 seconds.
 wait_until() {
-    local end=$((SECONDS + 10))
+    local end=$((SECONDS + 30))
     until "$@" >/dev/null 2>&1; do
         [ "$SECONDS" -lt "$end" ] || {
-            printf 'not within 10 seconds: %s\n' "$*"
+            printf 'not within 30 seconds: %s\n' "$*"
             return 1
         }
         sleep 0.02

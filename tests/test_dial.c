@@ -275,7 +275,7 @@ static const char *flood(int parent_fd, void *context)
 /* A client that goes on sending after it was told goodbye holds nobody up, and is cut at last. */
 Test(dial, flood_after_goodbye_holds_nobody_up)
 {
-    enum { FLOODS = 1 };
+    enum { FLOODS = 3 };
     const struct gate_entry entries[] = {{"refuses", gate.upstream_address, PORT},
                                          {"serves", gate.upstream_address, PORT + 1}};
     int refuses = tcp_reserve(gate.upstream_address, PORT);

@@ -637,3 +637,21 @@ Test(lifecycle, drain_cuts_after_its_grace)
     tcp_close(&pair);
     cr_assert_eq(close(upstream), 0);
 }
+
+/* The longest grace there is bounds nothing. */
+Test(lifecycle, drain_with_the_longest_grace)
+{
+    prepare_two();
+    int upstream = tcp_listen(gate.upstream_address, PORT, 1);
+    gate_start(&gate, "");
+    struct tcp_pair pair = tcp_through(gate.address, PORT, upstream);
+
+    drain(INT64_MAX);
+    sleep_ms(300);
+    tcp_expect_alive(&pair);
+    drain(0); /* another grace takes the place of the first */
+    cr_expect_eq(tcp_drain(pair.client), ECONNRESET);
+    cr_expect(process_ends_within(gate.relay, WAIT_MS));
+    tcp_close(&pair);
+    cr_assert_eq(close(upstream), 0);
+}

@@ -4,7 +4,8 @@
  *
  * A client connects, sends one struct control_request and reads one answer; protocol.h has both.
  * Only the user who started the relay, and root, are heard.  A client that stays silent is dropped
- * after a while, and there are only a few at a time, so nobody can hold the relay up.
+ * after a while, and there are only a few at a time, the others wait in the kernel's queue; so nobody
+ * can hold the relay up.
  */
 #include "relay.h"
 
@@ -17,11 +18,21 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+static void watch_listeners(struct relay *relay, uint32_t events)
+{
+    relay->control_waits = events == 0;
+    /* They are watched already, and only that can fail. */
+    (void)loop_change(&relay->loop, &relay->control_of_slug.watch, events);
+    (void)loop_change(&relay->loop, &relay->control_of_instance.watch, events);
+}
+
 static void close_client(struct control_client *client)
 {
     timer_stop(&client->timer);
     (void)close(client->watch.fd);
     client->watch.fd = -1;
+    if (client->relay->control_waits)
+        watch_listeners(client->relay, EPOLLIN);
 }
 
 static void client_expired(struct timer *timer)
@@ -145,10 +156,14 @@ static void control_ready(struct watch *watch, uint32_t events)
     struct control_client *client = free_client(relay);
 
     (void)events;
+    if (!client) {
+        watch_listeners(relay, 0);
+        return;
+    }
     int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0)
         return;
-    if (!client || !is_allowed(relay, fd)) {
+    if (!is_allowed(relay, fd)) {
         (void)close(fd);
         return;
     }

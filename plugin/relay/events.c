@@ -39,11 +39,10 @@ static void begin(struct json_out *out, char *buffer, const char *event)
     json_out_string(out, "event", event);
 }
 
-/* Moves the second half of the file, from its first whole line on, to the start.  Returns the new
- * size. */
-static off_t keep_newest_half(struct relay *relay, off_t size)
+/* Moves the lines that lie wholly after from to the start of the file.  Returns its new size. */
+static off_t keep_newest(struct relay *relay, off_t from)
 {
-    off_t from = size / 2, to = 0;
+    off_t to = 0;
     bool at_line = false;
 
     for (;;) {
@@ -67,25 +66,27 @@ static off_t keep_newest_half(struct relay *relay, off_t size)
     return to;
 }
 
-/* pwrite(2) on a file that is open for appending appends, whatever the offset; so that is off
- * meanwhile. */
+/*
+ * Looks at the file each time that half of the limit was written, and leaves at most the other half.
+ * pwrite(2) on a file that is open for appending appends, whatever the offset; so that is off
+ * meanwhile.
+ */
 static void bound_file(struct relay *relay, size_t next_length)
 {
+    const off_t half = relay->config.event_log_max_bytes / 2;
     struct stat file;
     int flags;
 
-    if (relay->event_bytes_checked + next_length < (size_t)relay->config.event_log_max_bytes / 2) {
-        relay->event_bytes_checked += next_length;
+    relay->event_bytes_checked += next_length;
+    if (relay->event_bytes_checked <= (size_t)half)
         return;
-    }
-    relay->event_bytes_checked = 0;
-    if (fstat(STDERR_FILENO, &file) || !S_ISREG(file.st_mode) ||
-        file.st_size < relay->config.event_log_max_bytes / 2)
+    relay->event_bytes_checked = next_length;
+    if (fstat(STDERR_FILENO, &file) || !S_ISREG(file.st_mode) || file.st_size <= half)
         return;
     flags = fcntl(STDERR_FILENO, F_GETFL);
     if (flags < 0 || fcntl(STDERR_FILENO, F_SETFL, flags & ~O_APPEND))
         return;
-    if (ftruncate(STDERR_FILENO, keep_newest_half(relay, file.st_size)))
+    if (ftruncate(STDERR_FILENO, keep_newest(relay, file.st_size - half)))
         relay->events_lost++;
     (void)fcntl(STDERR_FILENO, F_SETFL, flags); /* it took these flags before */
 }

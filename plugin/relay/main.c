@@ -68,7 +68,8 @@ void relay_drain(struct relay *relay, int64_t grace_ms)
     }
     timer_stop(&relay->grace_timer);
     if (grace_ms >= 0) {
-        relay->grace_timers.duration_ms = grace_ms;
+        /* The time when it is over must not overflow. */
+        relay->grace_timers.duration_ms = grace_ms < INT64_MAX / 2 ? grace_ms : INT64_MAX / 2;
         timer_start(&relay->loop, &relay->grace_timers, &relay->grace_timer, grace_over);
     }
 }

@@ -270,6 +270,7 @@ struct relay {
 
     struct control_listener control_of_slug, control_of_instance;
     struct control_client control_clients[MAX_CONTROL_CLIENTS];
+    bool control_waits;    /* accepts no further one until one of them is done */
     struct watch signals;  /* signalfd(2) */
     struct watch launcher; /* pidfd_open(2), with exit_with_launcher */
 

@@ -38,6 +38,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#ifdef __SANITIZE_ADDRESS__
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
+
 #define BASE_MEMORY       ((rlim_t)32 << 20)
 #define CONNECTION_MEMORY ((rlim_t)8 << 10)
 
@@ -89,13 +95,10 @@ static bool set_limits(const struct relay *relay)
 
     if (!limit(RLIMIT_CORE, 0) || !limit(RLIMIT_NPROC, 0))
         return false;
-#ifdef __SANITIZE_ADDRESS__
-    (void)memory;
-    return true;
-#else
+    if (SANITIZED)
+        return true;
     return limit(RLIMIT_DATA, memory) && limit(RLIMIT_MEMLOCK, 0) &&
            !prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-#endif
 }
 
 /* ---- Landlock ---- */
@@ -249,14 +252,12 @@ bool sandbox_enter(struct relay *relay, struct setup_reply *reply)
                        "the relay cannot give up its privileges: %s", strerror(errno));
         return false;
     }
-#ifdef __SANITIZE_ADDRESS__
-    note_missing(relay, "Landlock and seccomp (built with AddressSanitizer)");
-#else
-    if (!enter_landlock(relay))
+    if (SANITIZED)
+        note_missing(relay, "Landlock and seccomp (built with AddressSanitizer)");
+    if (!SANITIZED && !enter_landlock(relay))
         note_missing(relay, "Landlock");
-    if (!enter_seccomp())
+    if (!SANITIZED && !enter_seccomp())
         note_missing(relay, "seccomp");
-#endif
     if (relay->sandbox_missing[0] == '\0')
         return true;
     if (relay->config.sandbox_required) {

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_limits.c: what the gate does at its limits: descriptors run out, the event log is full, a
+ * bottle has as many upstreams as it may.
+ */
+#include "common/cleanup.h"
+#include "dns_server.h"
+#include "gate_fixture.h"
+#include "process.h"
+#include "tcp.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PORT 2200
+
+static struct gate gate;
+
+static void set_up(void)
+{
+    gate_set_up(&gate);
+}
+
+static void tear_down(void)
+{
+    gate_tear_down(&gate);
+}
+
+TestSuite(limits, .init = set_up, .fini = tear_down, .timeout = 120);
+
+/* The processor time that the relay takes while nothing happens, in milliseconds of each second. */
+static long cpu_of_idle_second(void)
+{
+    long before_ms = process_cpu_ms(gate.relay);
+
+    sleep_ms(1000);
+    return process_cpu_ms(gate.relay) - before_ms;
+}
+
+/* A relay that spins takes 1000 ms, one that tries again twice a second next to nothing. */
+#define SPINS_MS 300
+
+/* ---- descriptors ---- */
+
+#define CLIENTS         100
+#define GREETING        "SSH-2.0-%03d\r\n"
+#define GREETING_LENGTH 13
+
+/* Clients that have all connected and spoken; the gate may not have accepted them yet. */
+static void connect_clients(int clients[CLIENTS])
+{
+    for (int i = 0; i < CLIENTS; i++) {
+        char greeting[GREETING_LENGTH + 1];
+        (void)snprintf(greeting, sizeof greeting, GREETING, i);
+        clients[i] = tcp_connect(gate.address, PORT);
+        tcp_send(clients[i], greeting, GREETING_LENGTH);
+    }
+}
+
+/* Takes what the gate dials until it stops; each upstream is told by its client's greeting. */
+static size_t accept_all(int listener, int upstreams[CLIENTS])
+{
+    struct pollfd polled = {.fd = listener, .events = POLLIN};
+    size_t count = 0;
+
+    while (poll(&polled, 1, 1000) == 1) {
+        char greeting[GREETING_LENGTH + 1] = "";
+        int fd = tcp_accept(listener), i = -1;
+        tcp_receive(fd, greeting, GREETING_LENGTH);
+        cr_assert_eq(sscanf(greeting, GREETING, &i), 1, "\"%s\"", greeting);
+        cr_assert(i >= 0 && i < CLIENTS && upstreams[i] < 0, "client %d twice", i);
+        upstreams[i] = fd;
+        count++;
+    }
+    return count;
+}
+
+/* Checks, and hangs up, every client that has an upstream now. */
+static void serve_and_hang_up(int clients[CLIENTS], int upstreams[CLIENTS])
+{
+    for (size_t i = 0; i < CLIENTS; i++) {
+        struct tcp_pair pair = {.client = clients[i], .upstream = upstreams[i]};
+        if (pair.client < 0 || pair.upstream < 0)
+            continue;
+        tcp_expect_alive(&pair);
+        tcp_close(&pair);
+        clients[i] = -1;
+    }
+}
+
+static const char *start_with_few_descriptors(int parent_fd, void *context)
+{
+    const struct rlimit *limit = context;
+    CLEANUP_FREE char *message = NULL;
+    char line[8];
+
+    if (setrlimit(RLIMIT_NOFILE, limit))
+        return child_failure("setrlimit: %s", strerror(errno));
+    if (gate_try_start(&gate, "{\"exit_with_launcher\": true}", &message) != BOTTLE_OK)
+        return child_failure("start: %s", message);
+    line_send(parent_fd, gate.target);
+    (void)line_receive(parent_fd, line, sizeof line); /* until the test is over */
+    return NULL;
+}
+
+static struct child start_in_child(const struct rlimit *limit)
+{
+    const struct gate_entry entry = {"upstream", gate.upstream_address, PORT};
+    char target[128];
+
+    gate_prepare(&gate, &entry, 1);
+    struct child child = child_start(start_with_few_descriptors, (void *)(uintptr_t)limit);
+    cr_assert(line_receive(child.fd, target, sizeof target));
+    CLEANUP_JSON json_object *status = gate_status(&gate);
+    cr_assert_not_null(status, "%s", target);
+    gate.relay = (pid_t)member_number(status, "pid");
+    gate.target = strdup(target);
+    return child;
+}
+
+Test(limits, clients_wait_while_all_descriptors_are_in_use)
+{
+    static const struct rlimit limit = {.rlim_cur = 64, .rlim_max = 64};
+    int listener = tcp_listen(gate.upstream_address, PORT, CLIENTS);
+    int clients[CLIENTS], upstreams[CLIENTS];
+    struct child launcher = start_in_child(&limit);
+    int descriptors = gate_count_descriptors(&gate);
+
+    memset(upstreams, -1, sizeof upstreams);
+    connect_clients(clients);
+    size_t served = accept_all(listener, upstreams);
+    cr_expect_gt(served, 5);
+    cr_expect_lt(served, 32, "more connections than pairs of descriptors");
+    cr_expect_lt(cpu_of_idle_second(), SPINS_MS);
+    cr_expect_eq(gate_count_events(&gate, "accepting-paused"), 1);
+    while (served < CLIENTS) {
+        serve_and_hang_up(clients, upstreams);
+        size_t more = accept_all(listener, upstreams);
+        cr_assert_gt(more, 0, "after %zu clients nobody is served", served);
+        served += more;
+    }
+    serve_and_hang_up(clients, upstreams);
+    gate_wait_for_status(&gate, "connections_now", 0);
+    cr_expect_eq(gate_count_descriptors(&gate), descriptors);
+    cr_expect_eq(gate_count_events(&gate, "refused"), 0);
+    gate_stop(&gate);
+    child_kill(&launcher);
+    cr_assert_eq(close(listener), 0);
+}
+
+/* The limit of the running relay, so that system calls fail that it did not expect to. */
+static void set_soft_limit(rlim_t descriptors)
+{
+    struct rlimit limit;
+
+    cr_assert_eq(prlimit(gate.relay, RLIMIT_NOFILE, NULL, &limit), 0);
+    limit.rlim_cur = descriptors ? descriptors : limit.rlim_max;
+    cr_assert_eq(prlimit(gate.relay, RLIMIT_NOFILE, &limit, NULL), 0);
+}
+
+static void expect_bulk(const struct tcp_pair *pair)
+{
+    const uint64_t length = 8 << 20;
+    struct transfer ends[] = {{.fd = pair->client,
+                               .send_seed = 1,
+                               .send_length = length,
+                               .receive_seed = 2,
+                               .receive_length = length},
+                              {.fd = pair->upstream,
+                               .send_seed = 2,
+                               .send_length = length,
+                               .receive_seed = 1,
+                               .receive_length = length}};
+
+    transfer_all(ends, 2);
+}
+
+/* Clients that have left may get through when there are descriptors again. */
+static void hang_up_at_upstream(int listener)
+{
+    struct pollfd polled = {.fd = listener, .events = POLLIN};
+
+    while (poll(&polled, 1, 1000) == 1)
+        cr_assert_eq(close(tcp_accept(listener)), 0);
+}
+
+Test(limits, descriptors_that_run_out_unexpectedly)
+{
+    enum { MORE = 20 };
+    int listener = tcp_listen(gate.upstream_address, PORT, CLIENTS);
+    int clients[MORE];
+
+    gate_run(&gate, gate.upstream_address, PORT, "");
+    struct tcp_pair established = tcp_through(gate.address, PORT, listener);
+    int descriptors = gate_count_descriptors(&gate);
+    if (descriptors < 0)
+        cr_skip_test("this user may not count the relay's descriptors");
+    /* None for an accepted client; then one for it, and none for its upstream. */
+    for (int spare = 0; spare < 2; spare++) {
+        set_soft_limit((rlim_t)(descriptors + spare));
+        for (size_t i = 0; i < MORE; i++)
+            clients[i] = tcp_connect(gate.address, PORT);
+        cr_expect_lt(cpu_of_idle_second(), SPINS_MS, "%d spare", spare);
+        expect_bulk(&established);
+        cr_expect_lt(cpu_of_idle_second(), SPINS_MS, "%d spare", spare);
+        for (size_t i = 0; i < MORE; i++)
+            cr_assert_eq(close(clients[i]), 0);
+        set_soft_limit(0);
+        hang_up_at_upstream(listener);
+        gate_wait_for_status(&gate, "connections_now", 1);
+        expect_bulk(&established);
+    }
+    struct tcp_pair later = tcp_through(gate.address, PORT, listener);
+    tcp_close(&later);
+    tcp_close(&established);
+    cr_assert_eq(close(listener), 0);
+}
+
+Test(limits, idle_connections_take_no_time)
+{
+    enum { PAIRS = 100 };
+    int listener = tcp_listen(gate.upstream_address, PORT, PAIRS);
+    struct tcp_pair pairs[PAIRS];
+
+    gate_run(&gate, gate.upstream_address, PORT, "");
+    for (size_t i = 0; i < PAIRS; i++)
+        pairs[i] = tcp_through(gate.address, PORT, listener);
+    cr_expect_leq(cpu_of_idle_second(), 20);
+    for (size_t i = 0; i < PAIRS; i++)
+        tcp_close(&pairs[i]);
+    cr_assert_eq(close(listener), 0);
+}
+
+/* ---- the event log ---- */
+
+#define LOG_MAX_BYTES 65536
+#define LOG_OPTION    "\"event_log_max_bytes\": 65536"
+
+static char *event_log_path(void)
+{
+    char *path = NULL;
+
+    cr_assert_gt(asprintf(&path, "%s/ssh_gate_events.jsonl", gate.stage_dir), 0);
+    return path;
+}
+
+static off_t event_log_size(void)
+{
+    CLEANUP_FREE char *path = event_log_path();
+    struct stat file;
+
+    cr_assert_eq(stat(path, &file), 0, "%s: %m", path);
+    return file.st_size;
+}
+
+/* The newest lines are there, none is missing between them, and each is whole. */
+static void expect_newest_connections(int64_t last)
+{
+    CLEANUP_JSON json_object *events = gate_events(&gate);
+    size_t count = json_object_array_length(events);
+    int64_t expected = last;
+
+    for (size_t i = count; i-- > 0;) {
+        json_object *event = json_object_array_get_idx(events, i);
+        if (strcmp(member_text(event, "event"), "close") == 0)
+            cr_expect_eq(member_number(event, "connection"), expected--);
+    }
+    cr_expect_gt(last - expected, 20, "only %jd connections are left", (intmax_t)(last - expected));
+}
+
+Test(limits, event_log_keeps_the_newest_lines)
+{
+    enum { ROUNDS = 3000 };
+    int listener = tcp_listen(gate.upstream_address, PORT, 8);
+    off_t largest = 0;
+
+    gate_run(&gate, gate.upstream_address, PORT, LOG_OPTION);
+    for (int i = 1; i <= ROUNDS; i++) {
+        struct tcp_pair pair = tcp_through(gate.address, PORT, listener);
+        cr_assert_eq(close(pair.client), 0);
+        cr_assert_eq(tcp_drain(pair.upstream), 0);
+        cr_assert_eq(close(pair.upstream), 0);
+        gate_wait_for_status(&gate, "connections_now", 0);
+        largest = event_log_size() > largest ? event_log_size() : largest;
+        if (i % 500 == 0)
+            expect_newest_connections(i);
+    }
+    cr_expect_leq(largest, LOG_MAX_BYTES);
+    cr_expect_gt(largest, LOG_MAX_BYTES / 2, "the limit was never near");
+    cr_assert_eq(close(listener), 0);
+}
+
+/* What an earlier run left, with a higher limit of its own. */
+Test(limits, event_log_that_is_too_large_already)
+{
+    static const char line[] =
+        "{\"event\":\"old\",\"text\":\"................................\"}\n";
+    CLEANUP_FREE char *path = event_log_path();
+    FILE *file = fopen(path, "we");
+
+    cr_assert_not_null(file);
+    for (size_t written = 0; written < 16 * LOG_MAX_BYTES; written += sizeof line - 1)
+        cr_assert_geq(fputs(line, file), 0);
+    cr_assert_eq(fclose(file), 0);
+    gate_run(&gate, gate.upstream_address, PORT, LOG_OPTION);
+    cr_expect_eq(gate_count_events(&gate, "started"), 1);
+    cr_expect_leq(event_log_size(), LOG_MAX_BYTES);
+    cr_expect_gt(gate_count_events(&gate, "old"), 100, "nothing of the earlier run is left");
+}
+
+/* ---- upstreams ---- */
+
+#define UPSTREAMS 128
+
+/* 253 characters, as long as a name may be; the first label is of the index. */
+static void long_name(char name[254], size_t index)
+{
+    (void)snprintf(name, 254, "host-%03zu", index);
+    memset(name + 8, 'x', 253 - 8);
+    name[253] = '\0';
+    for (size_t dot = 8; dot < 253; dot += 62)
+        name[dot] = '.';
+    name[252] = 'x';
+}
+
+Test(limits, as_many_upstreams_as_there_may_be)
+{
+    static char names[UPSTREAMS][254];
+    struct gate_entry entries[UPSTREAMS];
+    struct dns_server *dns = dns_start(gate.dns_address, "nobody.example");
+    char options[128];
+
+    for (size_t i = 0; i < UPSTREAMS; i++) {
+        long_name(names[i], i);
+        entries[i] = (struct gate_entry){names[i], names[i], (uint16_t)(PORT + i)};
+    }
+    gate_prepare(&gate, entries, UPSTREAMS);
+    (void)snprintf(options, sizeof options, "\"dns_servers\": [\"%s:%d\"]", gate.dns_address,
+                   DNS_PORT);
+    gate_start(&gate, options);
+    for (size_t i = 0; i < UPSTREAMS; i++) {
+        int client = tcp_connect(gate.address, (uint16_t)(PORT + i));
+        CLEANUP_FREE char *told = ssh_read_disconnect(client);
+        expect_part(told, names[i]);
+        cr_assert_eq(close(client), 0);
+    }
+    CLEANUP_JSON json_object *status = gate_status(&gate);
+    json_object *upstreams;
+    cr_assert(json_object_object_get_ex(status, "upstreams", &upstreams));
+    cr_assert_eq(json_object_array_length(upstreams), UPSTREAMS);
+    for (size_t i = 0; i < UPSTREAMS; i++) {
+        json_object *upstream = json_object_array_get_idx(upstreams, i), *last_error;
+        cr_expect_str_eq(member_text(upstream, "bottle_host_alias"), names[i]);
+        cr_expect_str_eq(member_text(upstream, "upstream_host"), names[i]);
+        cr_expect_eq(member_number(upstream, "listen_port"), PORT + (int64_t)i);
+        cr_assert(json_object_object_get_ex(upstream, "last_error", &last_error));
+        expect_part(member_text(last_error, "message"), names[i]);
+    }
+    gate_stop(&gate);
+    dns_stop(dns);
+}
