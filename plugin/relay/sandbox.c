@@ -93,11 +93,11 @@ static bool set_limits(const struct relay *relay)
 {
     rlim_t memory = BASE_MEMORY + CONNECTION_MEMORY * relay->connections_max;
 
-    if (!limit(RLIMIT_CORE, 0) || !limit(RLIMIT_NPROC, 0))
+    if (!limit(RLIMIT_CORE, 0))
         return false;
-    if (SANITIZED)
+    if (SANITIZED) /* LeakSanitizer makes a process, which looks into this one */
         return true;
-    return limit(RLIMIT_DATA, memory) && limit(RLIMIT_MEMLOCK, 0) &&
+    return limit(RLIMIT_NPROC, 0) && limit(RLIMIT_DATA, memory) && limit(RLIMIT_MEMLOCK, 0) &&
            !prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
@@ -212,7 +212,7 @@ static bool allow_sockets(scmp_filter_ctx filter)
     for (size_t i = 0; i < 2; i++)
         for (size_t j = 0; j < 2; j++)
             if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
-                                 SCMP_A0(SCMP_CMP_EQ, FAMILIES[i]),
+                                 SCMP_A0(SCMP_CMP_EQ, FAMILIES[i], 0),
                                  SCMP_A1(SCMP_CMP_MASKED_EQ, type_mask, TYPES[j])))
                 return false;
     return true;
