@@ -6,6 +6,7 @@ set -euo pipefail
 
 dir=$(mktemp -d)
 slug_of_launcher=web
+plugin_dir=
 bottle=
 passed=0
 failed=0
@@ -59,13 +60,18 @@ assert [(u["upstream_host"], u["upstream_port"]) for u in upstreams] == [
 ' <<<"$plans"
 }
 
-compile_launcher() {
+# build PROGRAM: PROGRAM.c, against what is installed.
+build() {
     local flags
-    cmake --install "$BUILD_DIR" --prefix "$dir/installed"
     flags=$(PKG_CONFIG_PATH=$(echo "$dir"/installed/lib*/pkgconfig "$dir"/installed/lib/*/pkgconfig | tr ' ' :) \
         pkg-config --cflags --libs bottle-host json-c)
     # shellcheck disable=SC2086 # several words
-    gcc -Wall -Wextra -Werror "${sanitize[@]}" -o "$dir/launcher" "$dir/launcher.c" $flags
+    gcc -Wall -Wextra -Werror "${sanitize[@]}" -o "$dir/$1" "$dir/$1.c" $flags
+}
+
+compile_launcher() {
+    cmake --install "$BUILD_DIR" --prefix "$dir/installed"
+    build launcher
 }
 
 # An empty network, which this user may enter.
@@ -78,7 +84,6 @@ start_bottle() {
 }
 
 launcher_starts_a_gate() {
-    local plugin_dir
     plugin_dir=$(dirname "$(find "$dir/installed" -name ssh_gate.so)")
     /usr/bin/python3 -c '
 import json, sys
@@ -92,16 +97,28 @@ json.dump(json.load(open(sys.argv[1]))["bottles"]["web"], open(sys.argv[2], "w")
     grep -q '127.0.0.1:30009 ' "$dir/listeners" && grep -q '127.0.0.1:22 ' "$dir/listeners"
 }
 
-# The relay of this target, and no other; it stops on SIGTERM as on stop.
+# From another process, as the example's comment says.
 stop_gate() {
-    local instance pid
-    instance=$(cut -d : -f 3 "$dir/target")
-    grep -q "\"instance\":\"$instance\"" "$dir/stage/ssh_gate_events.jsonl"
-    pid=$(ss -Hxlp "src @ssh_gate/$EUID/$slug_of_launcher/$instance" | sed -n 's/.*pid=\([0-9]*\).*/\1/p')
-    kill "$pid"
-    while kill -0 "$pid" && [ "$(cut -d ' ' -f 3 "/proc/$pid/stat")" != Z ]; do
-        sleep 0.01
-    done
+    cat >"$dir/stop.c" <<'END'
+#include <bottle/host.h>
+#include <stdio.h>
+
+int main(int argc, char **argv)
+{
+    struct bottle_plugin *gate;
+    char *message = NULL;
+
+    if (argc != 2 || bottle_plugin_load("ssh_gate", &gate, &message) ||
+        bottle_plugin_stop(gate, NULL, argv[1], &message)) {
+        fprintf(stderr, "%s\n", message ? message : "no target, or out of memory");
+        return 1;
+    }
+    bottle_plugin_unload(gate);
+    return 0;
+}
+END
+    build stop
+    BOTTLE_SIDECAR_PATH=$plugin_dir "$dir/stop" "$(cat "$dir/target")"
     tail -n 1 "$dir/stage/ssh_gate_events.jsonl" | grep '"event":"stopped"'
 }
 
