@@ -5,7 +5,7 @@
 set -euo pipefail
 
 dir=$(mktemp -d)
-slug_of_launcher=web
+slug=readme-$$ # in place of the launcher's: a gate may run under that one
 plugin_dir=
 bottle=
 passed=0
@@ -15,6 +15,7 @@ finish() {
     local status=$?
     trap - EXIT
     [ -z "$bottle" ] || kill "$bottle"
+    pkill -f "^ssh-gate-relay $slug\$" || true # one that a failed check has left
     rm -rf "$dir"
     [ "$status" -eq 0 ] || failed=$((failed + 1))
     printf '%d passed, %d failed\n' "$passed" "$failed"
@@ -90,9 +91,10 @@ import json, sys
 json.dump(json.load(open(sys.argv[1]))["bottles"]["web"], open(sys.argv[2], "w"))
 ' "$dir/claude-bottle.json" "$dir/web.json"
     mkdir "$dir/stage"
-    BOTTLE_SIDECAR_PATH=$plugin_dir "$dir/launcher" "$dir/web.json" "$dir/stage" "/proc/$bottle/ns/net" \
-        >"$dir/target"
-    grep -q "^native:$slug_of_launcher:" "$dir/target"
+    # The example leaves its memory to the end of the process.
+    ASAN_OPTIONS=detect_leaks=0 BOTTLE_SIDECAR_PATH=$plugin_dir \
+        "$dir/launcher" "$dir/web.json" "$dir/stage" "/proc/$bottle/ns/net" >"$dir/target" &&
+        grep "^native:$slug:" "$dir/target" || return
     nsenter --user --net --preserve-credentials --target "$bottle" ss -Hltn >"$dir/listeners"
     grep -q '127.0.0.1:30009 ' "$dir/listeners" && grep -q '127.0.0.1:22 ' "$dir/listeners"
 }
@@ -117,9 +119,8 @@ int main(int argc, char **argv)
     return 0;
 }
 END
-    build stop
-    BOTTLE_SIDECAR_PATH=$plugin_dir "$dir/stop" "$(cat "$dir/target")"
-    tail -n 1 "$dir/stage/ssh_gate_events.jsonl" | grep '"event":"stopped"'
+    build stop && BOTTLE_SIDECAR_PATH=$plugin_dir "$dir/stop" "$(cat "$dir/target")" &&
+        tail -n 1 "$dir/stage/ssh_gate_events.jsonl" | grep '"event":"stopped"'
 }
 
 # The example declares four operations, which are the reader's to write.
@@ -141,7 +142,7 @@ plugin_is_taken() {
 }
 
 block json 1 >"$dir/claude-bottle.json"
-block c 1 >"$dir/launcher.c"
+block c 1 | sed "s/\"web\", argv/\"$slug\", argv/" >"$dir/launcher.c"
 block c 2 >"$dir/plugin.c"
 
 check 'the manifest: both upstreams are in the plan' manifest_gives_both_upstreams
