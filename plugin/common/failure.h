@@ -24,8 +24,8 @@ struct failure {
  * Sets the message and returns result.  Control characters and invalid UTF-8 that come in through the
  * arguments are written as \xNN, so that a hostile value stays one harmless line.
  */
-enum bottle_result failure_set(struct failure *failure, enum bottle_result result, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+enum bottle_result failure_set(struct failure *failure, enum bottle_result result,
+                               const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* The result that fits an errno value: EACCES and EPERM are denied, EADDRINUSE is a conflict, and so on. */
 enum bottle_result result_of_errno(int error);

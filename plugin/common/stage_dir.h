@@ -20,7 +20,8 @@
  * Returns a descriptor (CLOEXEC) in *fd.  Refuses a path that is missing, no directory, a symlink, not
  * writable, not UTF-8, or that users other than root and this one may write without the sticky bit.
  */
-enum bottle_result stage_dir_open(const char *path, int *fd, char **absolute, struct failure *failure);
+enum bottle_result stage_dir_open(const char *path, int *fd, char **absolute,
+                                  struct failure *failure);
 
 struct stage_file {
     const char *name; /* no '/' */
@@ -33,7 +34,8 @@ struct stage_file {
  * then renamed into place.  An existing regular file of that name is replaced; anything else of that name
  * (a symlink, a directory, a device) is an error that names it.
  */
-enum bottle_result stage_dir_write(int stage_fd, const char *stage_path, const struct stage_file *files,
-                                   size_t count, struct failure *failure);
+enum bottle_result stage_dir_write(int stage_fd, const char *stage_path,
+                                   const struct stage_file *files, size_t count,
+                                   struct failure *failure);
 
 #endif

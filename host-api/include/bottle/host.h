@@ -33,7 +33,8 @@ struct bottle_plugin;
  * the entry symbol, or with a table of another major version, that is too short, or that lacks a required
  * field (BOTTLE_INVALID).
  */
-enum bottle_result bottle_plugin_load(const char *name, struct bottle_plugin **plugin, char **message);
+enum bottle_result bottle_plugin_load(const char *name, struct bottle_plugin **plugin,
+                                      char **message);
 
 /* Unloads.  What the plugin started runs on.  NULL is allowed. */
 void bottle_plugin_unload(struct bottle_plugin *plugin);
@@ -51,18 +52,23 @@ const char *bottle_plugin_path(const struct bottle_plugin *plugin);
  * The operations; bottle/sidecar.h has their contracts.  host may be NULL, message may be NULL.  An
  * operation that the plugin lacks is BOTTLE_UNSUPPORTED.
  */
-enum bottle_result bottle_plugin_prepare(const struct bottle_plugin *plugin, const struct bottle_host *host,
-                                         const char *bottle, const char *slug, const char *stage_dir,
-                                         char **plan, char **message);
-enum bottle_result bottle_plugin_start(const struct bottle_plugin *plugin, const struct bottle_host *host,
-                                       const char *plan, const char *backend, const char *options,
+enum bottle_result bottle_plugin_prepare(const struct bottle_plugin *plugin,
+                                         const struct bottle_host *host, const char *bottle,
+                                         const char *slug, const char *stage_dir, char **plan,
+                                         char **message);
+enum bottle_result bottle_plugin_start(const struct bottle_plugin *plugin,
+                                       const struct bottle_host *host, const char *plan,
+                                       const char *backend, const char *options,
                                        const char *takeover, char **target, char **message);
-enum bottle_result bottle_plugin_stop(const struct bottle_plugin *plugin, const struct bottle_host *host,
-                                      const char *target, char **message);
-enum bottle_result bottle_plugin_drain(const struct bottle_plugin *plugin, const struct bottle_host *host,
-                                       const char *target, int64_t grace_ms, char **message);
-enum bottle_result bottle_plugin_status(const struct bottle_plugin *plugin, const struct bottle_host *host,
-                                        const char *target, char **status, char **message);
+enum bottle_result bottle_plugin_stop(const struct bottle_plugin *plugin,
+                                      const struct bottle_host *host, const char *target,
+                                      char **message);
+enum bottle_result bottle_plugin_drain(const struct bottle_plugin *plugin,
+                                       const struct bottle_host *host, const char *target,
+                                       int64_t grace_ms, char **message);
+enum bottle_result bottle_plugin_status(const struct bottle_plugin *plugin,
+                                        const struct bottle_host *host, const char *target,
+                                        char **status, char **message);
 
 /* The name of a result, for people: "ok", "invalid", "conflict", …  Never NULL; constant. */
 const char *bottle_result_name(enum bottle_result result);

@@ -103,11 +103,11 @@ struct bottle_host {
 struct bottle_prepare {
     size_t struct_size;             /* in: sizeof(struct bottle_prepare) */
     const struct bottle_host *host; /* in: may be NULL */
-    const char *bottle;             /* in: JSON object, the bottle as the manifest has it; 1 MiB at most */
-    const char *slug;               /* in: the short name of this run: [a-z0-9][a-z0-9-]{0,39} */
-    const char *stage_dir;          /* in: a directory that the host made, writable, not a symlink */
-    char *plan;                     /* out: JSON object, everything start needs */
-    char *message;                  /* out: on failure */
+    const char *bottle;    /* in: JSON object, the bottle as the manifest has it; 1 MiB at most */
+    const char *slug;      /* in: the short name of this run: [a-z0-9][a-z0-9-]{0,39} */
+    const char *stage_dir; /* in: a directory that the host made, writable, not a symlink */
+    char *plan;            /* out: JSON object, everything start needs */
+    char *message;         /* out: on failure */
 };
 
 /*
@@ -129,11 +129,11 @@ struct bottle_start {
     const struct bottle_host *host; /* in: may be NULL */
     const char *plan;               /* in: prepare's plan with the networks filled in */
     const char *backend;            /* in: one of the table's backends; NULL means the first */
-    const char *options;            /* in: JSON object, what this backend lets the host choose; NULL means {}.
+    const char *options;  /* in: JSON object, what this backend lets the host choose; NULL means {}.
                                        A key that the backend does not know is an error. */
-    const char *takeover;           /* in: the target of a running sidecar to take over from, or NULL */
-    char *target;                   /* out: names what runs, for any process of this user */
-    char *message;                  /* out: on failure */
+    const char *takeover; /* in: the target of a running sidecar to take over from, or NULL */
+    char *target;         /* out: names what runs, for any process of this user */
+    char *message;        /* out: on failure */
 };
 
 /*
