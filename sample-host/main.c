@@ -30,7 +30,7 @@ bool fail(const char *format, ...)
     va_start(arguments, format);
     int len = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    (void)failure_set(&failure, BOTTLE_INTERNAL, "%s", len < 0 ? format : text);
+    failure_format(&failure, "%s", len < 0 ? format : text);
     (void)fprintf(stderr, "sample-host: %s\n", failure.message);
     return false;
 }

@@ -22,7 +22,7 @@ Test(failure, may_quote_its_own_message)
 {
     struct failure failure = {"cause"};
 
-    failure_set(&failure, BOTTLE_INVALID, "%s: and more", failure.message);
+    failure_format(&failure, "%s: and more", failure.message);
     cr_assert_str_eq(failure.message, "cause: and more");
 }
 
@@ -50,7 +50,7 @@ Test(failure, escapes_what_is_not_printable)
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct failure failure;
-        failure_set(&failure, BOTTLE_INVALID, "%s", rows[i].value);
+        failure_format(&failure, "%s", rows[i].value);
         cr_expect_str_eq(failure.message, rows[i].shown, "row %zu: %s", i, failure.message);
     }
 }
@@ -70,7 +70,7 @@ Test(failure, cuts_between_characters)
                 memcpy(text + used, pieces[piece], strlen(pieces[piece]) + 1);
                 used += strlen(pieces[piece]);
             }
-            failure_set(&failure, BOTTLE_INVALID, "%s", text);
+            failure_format(&failure, "%s", text);
             size_t length = strlen(failure.message);
             cr_expect(length < FAILURE_MESSAGE_SIZE && length >= FAILURE_MESSAGE_SIZE - 4);
             cr_expect(text_is_printable(failure.message, length), "piece %zu, shift %zu", piece,

@@ -42,18 +42,18 @@ static void copy_printable(char *to, size_t size, const char *text)
     to[used] = '\0';
 }
 
-enum bottle_result failure_set(struct failure *failure, enum bottle_result result,
-                               const char *format, ...)
+void failure_format(struct failure *failure, const char *format, ...)
 {
     /* Twice the room, so that a character that is cut at its end never reaches the message. */
     char text[2 * FAILURE_MESSAGE_SIZE];
+    int error = errno;
     va_list arguments;
 
     va_start(arguments, format);
     int length = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     copy_printable(failure->message, sizeof failure->message, length < 0 ? format : text);
-    return result;
+    errno = error;
 }
 
 enum bottle_result result_of_errno(int error)

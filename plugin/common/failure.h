@@ -21,11 +21,15 @@ struct failure {
 };
 
 /*
- * Sets the message and returns result.  Control characters and invalid UTF-8 that come in through the
- * arguments are written as \xNN, so that a hostile value stays one harmless line.
+ * Sets the message and is the result: failure_set(failure, result, format, …).  Control characters and
+ * invalid UTF-8 that come in through the arguments are written as \xNN, so that a hostile value stays
+ * one harmless line.  A macro, so that the caller itself, and an analyzer of it, sees the result.
  */
-enum bottle_result failure_set(struct failure *failure, enum bottle_result result,
-                               const char *format, ...) __attribute__((format(printf, 3, 4)));
+#define failure_set(failure, result, ...) (failure_format((failure), __VA_ARGS__), (result))
+
+/* Keeps errno, of which the result may be made. */
+void failure_format(struct failure *failure, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* The result that fits an errno value: EACCES and EPERM are denied, EADDRINUSE is a conflict, and so on. */
 enum bottle_result result_of_errno(int error);

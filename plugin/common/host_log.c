@@ -18,6 +18,6 @@ void host_log(const struct bottle_host *host, enum bottle_log_level level, const
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    (void)failure_set(&safe, BOTTLE_OK, "%s", text);
+    failure_format(&safe, "%s", text);
     host->log(host->log_context, level, safe.message);
 }
