@@ -16,6 +16,7 @@
 #include "backend.h"
 
 #include "common/cleanup.h"
+#include "common/fd_passing.h"
 #include "common/host_log.h"
 #include "common/json_text.h"
 #include "common/stage_dir.h"
@@ -77,8 +78,9 @@ static bool is_dns_server(const char *text)
             return false;
         *end = '\0';
     }
-    if (port && (strspn(port, "0123456789") != strlen(port) || strlen(port) > 5 || atoi(port) < 1 ||
-                 atoi(port) > 65535))
+    long number = port ? strtol(port, NULL, 10) : 1;
+    if (port && (strspn(port, "0123456789") != strlen(port) || strlen(port) > 5 || number < 1 ||
+                 number > UINT16_MAX))
         return false;
     return inet_pton(brackets ? AF_INET6 : AF_INET, host + (brackets ? 1 : 0), address) == 1;
 }
@@ -263,6 +265,10 @@ static enum bottle_result open_event_log(const struct plan *plan, int stage_fd, 
     return BOTTLE_OK;
 }
 
+_Static_assert(PLAN_MAX_UPSTREAMS <= RELAY_MAX_UPSTREAMS && PLAN_HOST_SIZE <= RELAY_HOST_SIZE &&
+                   PLAN_SLUG_SIZE <= RELAY_SLUG_SIZE,
+               "every plan fits into a config");
+
 static enum bottle_result fill_config(const struct plan *plan, struct relay_config *config,
                                       struct failure *failure)
 {
@@ -288,13 +294,6 @@ static enum bottle_result fill_config(const struct plan *plan, struct relay_conf
 static bool send_config(int setup_fd, const struct relay_config *config,
                         const struct networks *networks)
 {
-    union {
-        char space[CMSG_SPACE(2 * sizeof(int))];
-        struct cmsghdr align;
-    } control = {0};
-    struct iovec data = {.iov_base = (void *)(uintptr_t)config,
-                         .iov_len = RELAY_CONFIG_LENGTH(config->upstream_count)};
-    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
     int fds[2];
     size_t count = 0;
 
@@ -302,16 +301,7 @@ static bool send_config(int setup_fd, const struct relay_config *config,
         fds[count++] = networks->internal_fd;
     if (networks->egress_fd >= 0)
         fds[count++] = networks->egress_fd;
-    if (count > 0) {
-        message.msg_control = control.space;
-        message.msg_controllen = CMSG_SPACE(count * sizeof(int));
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(count * sizeof(int));
-        memcpy(CMSG_DATA(header), fds, count * sizeof(int));
-    }
-    return sendmsg(setup_fd, &message, MSG_NOSIGNAL) == (ssize_t)data.iov_len;
+    return send_with_fds(setup_fd, config, RELAY_CONFIG_LENGTH(config->upstream_count), fds, count);
 }
 
 static enum bottle_result receive_setup_reply(const struct bottle_host *host, int setup_fd,

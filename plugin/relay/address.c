@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* address.c: IPv4 and IPv6 addresses with ports, and their text. */
+/* address.c: IPv4 and IPv6 addresses with ports, their text, and the sockets that use them. */
 #include "relay.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 socklen_t address_length(const union address *address)
 {
@@ -44,4 +47,24 @@ bool address_from_literal(const char *text, uint16_t port, union address *addres
         return false;
     address_set_port(address, port);
     return true;
+}
+
+int tcp_socket(int family)
+{
+    static const int on = 1, idle_s = 60, interval_s = 15, probes = 4;
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
+
+    if (fd < 0)
+        return -1;
+    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) ||
+        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) ||
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s) ||
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s) ||
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes)) {
+        int error = errno;
+        (void)close(fd);
+        errno = error;
+        return -1;
+    }
+    return fd;
 }

@@ -16,7 +16,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,26 +178,6 @@ static void attempt_ready(struct watch *watch, uint32_t events)
     try_next(dial);
 }
 
-/* What every socket to an upstream has; what a client's has it inherits from its listener
- * (listener.c). */
-static int open_socket(int family)
-{
-    static const int on = 1, idle_s = 60, interval_s = 15, probes = 4;
-    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
-
-    if (fd < 0)
-        return -1;
-    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) ||
-        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) ||
-        setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s) ||
-        setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s) ||
-        setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes)) {
-        (void)close(fd);
-        return -1;
-    }
-    return fd;
-}
-
 /* True if the attempt is under way. */
 static bool start_attempt(struct dial *dial, const union address *address)
 {
@@ -211,7 +190,7 @@ static bool start_attempt(struct dial *dial, const union address *address)
         (void)snprintf(dial->failure, sizeof dial->failure, "that is the gate itself (a loop)");
         return false;
     }
-    int fd = open_socket(address->any.sa_family);
+    int fd = tcp_socket(address->any.sa_family);
     if (fd < 0) {
         (void)snprintf(dial->failure, sizeof dial->failure, "%s", strerror(errno));
         return false;

@@ -35,6 +35,11 @@ void address_set_port(union address *address, uint16_t port);
 const char *address_text(const union address *address, char text[ADDRESS_TEXT_SIZE]);
 /* False if text is no literal. */
 bool address_from_literal(const char *text, uint16_t port, union address *address);
+/*
+ * A socket without delay (Nagle) and with keepalive, which ends a connection whose peer has vanished
+ * after two minutes.  What a listening one accepts inherits both (tcp(7)).  -1 with errno set.
+ */
+int tcp_socket(int family);
 
 /* ---- pipes (pipe_pool.c) ---- */
 
@@ -297,6 +302,8 @@ void listeners_close(struct relay *relay);
 
 /* control.c */
 bool control_watch(struct relay *relay);
+
+/* main.c */
 /* Begins to drain; negative: no bound.  May be called again with another grace. */
 void relay_drain(struct relay *relay, int64_t grace_ms);
 void relay_stop(struct relay *relay, const char *reason);

@@ -16,13 +16,14 @@
  */
 #include "relay.h"
 
+#include "common/fd_passing.h"
+
 #include <bottle/sidecar.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/nsfs.h>
 #include <net/if.h>
-#include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -80,30 +81,16 @@ static bool receive_config(struct relay *relay, struct namespaces *namespaces,
                            struct setup_reply *reply)
 {
     struct relay_config *config = &relay->config;
-    union {
-        char space[CMSG_SPACE(2 * sizeof(int))];
-        struct cmsghdr align;
-    } control;
-    struct iovec data = {.iov_base = config, .iov_len = sizeof *config};
-    struct msghdr message = {.msg_iov = &data,
-                             .msg_iovlen = 1,
-                             .msg_control = control.space,
-                             .msg_controllen = sizeof control.space};
-    int fds[2] = {-1, -1};
-    size_t announced, count = 0;
+    int fds[FD_PASSING_MAX];
+    size_t announced, count;
 
-    ssize_t received = recvmsg(SETUP_FD, &message, MSG_CMSG_CLOEXEC);
+    ssize_t received = receive_with_fds(SETUP_FD, config, sizeof *config, fds, &count);
     if (received < (ssize_t)RELAY_CONFIG_LENGTH(1) ||
         config->upstream_count > RELAY_MAX_UPSTREAMS ||
         received != (ssize_t)RELAY_CONFIG_LENGTH(config->upstream_count) ||
         config->dns_server_count > RELAY_MAX_DNS_SERVERS)
         return fail(reply, BOTTLE_INTERNAL, "the relay was started without a config");
 
-    const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
-        count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        memcpy(fds, CMSG_DATA(header), count * sizeof(int));
-    }
     announced = (config->has_listen_namespace ? 1u : 0u) + (config->has_egress_namespace ? 1u : 0u);
     if (count != announced)
         return fail(reply, BOTTLE_INTERNAL, "the relay got %zu namespaces in place of %zu", count,
@@ -241,23 +228,16 @@ static bool fail_listen(const union address *address, const struct relay_upstrea
     }
 }
 
-/* The options of a listening socket pass on to what it accepts (tcp(7)). */
 static int open_listener(const union address *address)
 {
-    static const int on = 1, idle_s = 60, interval_s = 15, probes = 4;
-    int fd =
-        socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
+    static const int on = 1;
+    int fd = tcp_socket(address->any.sa_family);
 
     if (fd < 0)
         return -1;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) ||
         (address->any.sa_family == AF_INET6 &&
          setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on)) ||
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) ||
-        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) ||
-        setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s) ||
-        setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s) ||
-        setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes) ||
         bind(fd, &address->any, address_length(address)) || listen(fd, SOMAXCONN)) {
         int error = errno;
         (void)close(fd);
@@ -292,58 +272,29 @@ static bool listen_on_address(struct relay *relay, struct setup_reply *reply)
     return true;
 }
 
-/* What the child in the agent's namespace sends back: a listener, or the end, or a failure. */
+/* What the child in the agent's namespace sends back, each with a listener as its descriptor; the last
+   one has none: the end, or a failure. */
 struct listener_report {
     struct setup_reply reply;
-    bool has_listener;
     size_t upstream;
     union address address;
 };
 
 static bool send_report(int socket_fd, const struct listener_report *report, int fd)
 {
-    union {
-        char space[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control = {0};
-    struct iovec data = {.iov_base = (void *)(uintptr_t)report, .iov_len = sizeof *report};
-    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
-
-    if (fd >= 0) {
-        message.msg_control = control.space;
-        message.msg_controllen = sizeof control.space;
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof fd);
-        memcpy(CMSG_DATA(header), &fd, sizeof fd);
-    }
-    return sendmsg(socket_fd, &message, MSG_NOSIGNAL) == (ssize_t)sizeof *report;
+    return send_with_fds(socket_fd, report, sizeof *report, &fd, fd >= 0 ? 1 : 0);
 }
 
 static int receive_report(int socket_fd, struct listener_report *report)
 {
-    union {
-        char space[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control;
-    struct iovec data = {.iov_base = report, .iov_len = sizeof *report};
-    struct msghdr message = {.msg_iov = &data,
-                             .msg_iovlen = 1,
-                             .msg_control = control.space,
-                             .msg_controllen = sizeof control.space};
-    int fd = -1;
+    int fds[FD_PASSING_MAX];
+    size_t count;
 
-    if (recvmsg(socket_fd, &message, MSG_CMSG_CLOEXEC) != (ssize_t)sizeof *report) {
-        *report = (struct listener_report){0};
-        (void)fail(&report->reply, BOTTLE_INTERNAL,
-                   "the process in the agent's namespace ended early");
-        return -1;
-    }
-    const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
-        memcpy(&fd, CMSG_DATA(header), sizeof fd);
-    return fd;
+    if (receive_with_fds(socket_fd, report, sizeof *report, fds, &count) == (ssize_t)sizeof *report)
+        return count > 0 ? fds[0] : -1;
+    *report = (struct listener_report){0};
+    (void)fail(&report->reply, BOTTLE_INTERNAL, "the process in the agent's namespace ended early");
+    return -1;
 }
 
 /* In the child.  Both loopbacks; where the namespace has no IPv6, IPv4 alone. */
@@ -365,14 +316,14 @@ static void listen_in_namespace(const struct relay *relay, int namespace_fd, int
             if (fd < 0 && j > 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
                 continue;
             report.upstream = i;
-            report.has_listener = fd >= 0 || fail_listen(&report.address, upstream, &report.reply);
+            if (fd < 0)
+                (void)fail_listen(&report.address, upstream, &report.reply);
             bool sent = send_report(socket_fd, &report, fd);
             if (!sent || fd < 0)
                 return;
             (void)close(fd); /* the relay has it */
         }
     }
-    report.has_listener = false;
     (void)send_report(socket_fd, &report, -1);
 }
 

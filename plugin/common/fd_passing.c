@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* fd_passing.c: see fd_passing.h; the control messages are laid out as cmsg(3) says. */
+#include "fd_passing.h"
+
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+
+union control {
+    char space[CMSG_SPACE(FD_PASSING_MAX * sizeof(int))];
+    struct cmsghdr align;
+};
+
+bool send_with_fds(int socket_fd, const void *packet, size_t length, const int *fds, size_t count)
+{
+    union control control = {0};
+    struct iovec data = {.iov_base = (void *)(uintptr_t)packet, .iov_len = length};
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+
+    if (count > 0) {
+        message.msg_control = control.space;
+        message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(count * sizeof(int));
+        memcpy(CMSG_DATA(header), fds, count * sizeof(int));
+    }
+    return sendmsg(socket_fd, &message, MSG_NOSIGNAL) == (ssize_t)length;
+}
+
+ssize_t receive_with_fds(int socket_fd, void *packet, size_t size, int fds[FD_PASSING_MAX],
+                         size_t *count)
+{
+    union control control;
+    struct iovec data = {.iov_base = packet, .iov_len = size};
+    struct msghdr message = {.msg_iov = &data,
+                             .msg_iovlen = 1,
+                             .msg_control = control.space,
+                             .msg_controllen = sizeof control.space};
+    ssize_t received = recvmsg(socket_fd, &message, MSG_CMSG_CLOEXEC);
+    const struct cmsghdr *header = received >= 0 ? CMSG_FIRSTHDR(&message) : NULL;
+
+    *count = 0;
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
+        *count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(fds, CMSG_DATA(header), *count * sizeof(int));
+    }
+    return received;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* fd_passing.h: a packet with descriptors over a unix socket (unix(7), SCM_RIGHTS). */
+#ifndef SIDECAR_FD_PASSING_H
+#define SIDECAR_FD_PASSING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#define FD_PASSING_MAX 2 /* descriptors in a packet */
+
+/* The descriptors stay the caller's as well.  False with errno set; never raises SIGPIPE. */
+bool send_with_fds(int socket_fd, const void *packet, size_t length, const int *fds, size_t count);
+
+/*
+ * @fds, @count: out: the descriptors, CLOEXEC, the caller's
+ * Returns the length of the packet, or -1 with errno set and no descriptors.
+ */
+ssize_t receive_with_fds(int socket_fd, void *packet, size_t size, int fds[FD_PASSING_MAX],
+                         size_t *count);
+
+#endif
