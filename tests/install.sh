@@ -7,33 +7,12 @@
 # with find_package, and has each load ssh_gate by name.
 set -uo pipefail
 
-prefix=$(mktemp -d)
-trap 'rm -rf "$prefix"' EXIT
+# shellcheck source=tests/checks.sh
+source "$(dirname "$0")/checks.sh"
+
+prefix=$dir
+trap 'rm -rf "$dir"' EXIT
 launcher=$SOURCE_DIR/tests/fixtures/launcher
-passed=0
-failed=0
-
-# check NAME COMMAND...: counts the command; its output is shown when it fails.
-check() {
-    local name=$1
-    shift
-    if "$@" >"$prefix/output" 2>&1; then
-        printf 'ok      %s\n' "$name"
-        passed=$((passed + 1))
-    else
-        printf 'FAILED  %s\n' "$name"
-        sed 's/^/        /' "$prefix/output"
-        failed=$((failed + 1))
-    fi
-}
-
-cache() {
-    sed -n "s/^$1:[A-Z]*=//p" "$BUILD_DIR/CMakeCache.txt"
-}
-
-# A library built with sanitizers wants them in the program, too.
-sanitize=()
-[ "$(cache SANITIZE)" != ON ] || sanitize=(-fsanitize=address -fsanitize=undefined)
 
 # is_there FILE...: relative to the prefix.
 is_there() {

@@ -4,12 +4,12 @@
 # readme.sh: what README.md shows works as it stands there: the manifest, the launcher, the plugin.
 set -euo pipefail
 
-dir=$(mktemp -d)
+# shellcheck source=tests/checks.sh
+source "$(dirname "$0")/checks.sh"
+
 slug=readme-$$ # in place of the launcher's: a gate may run under that one
 plugin_dir=
 bottle=
-passed=0
-failed=0
 
 finish() {
     local status=$?
@@ -23,20 +23,6 @@ finish() {
 }
 trap finish EXIT
 
-# check NAME COMMAND...
-check() {
-    local name=$1
-    shift
-    if "$@" >"$dir/output" 2>&1; then
-        printf 'ok      %s\n' "$name"
-        passed=$((passed + 1))
-    else
-        printf 'FAILED  %s\n' "$name"
-        sed 's/^/        /' "$dir/output"
-        failed=$((failed + 1))
-    fi
-}
-
 # block LANGUAGE N: the N-th fenced block of that language.
 block() {
     awk -v fence="\`\`\`$1" -v wanted="$2" '
@@ -47,8 +33,6 @@ block() {
 }
 
 sample_host=$BUILD_DIR/sample-host/sample-host
-sanitize=()
-! grep -qx 'SANITIZE:BOOL=ON' "$BUILD_DIR/CMakeCache.txt" || sanitize=(-fsanitize=address -fsanitize=undefined)
 
 manifest_gives_both_upstreams() {
     local plans
