@@ -47,11 +47,12 @@ Test(figures, of_start_and_of_an_idle_relay, .timeout = 120)
         gate_stop(&gate);
     }
     qsort(took_us, ROUNDS, sizeof took_us[0], by_size);
+    int64_t median_us = took_us[ROUNDS / 2];
     gate_start(&gate, "");
     long resident_kib = process_memory_kib(gate.relay, "VmRSS");
     cr_expect_gt(resident_kib, 0);
     printf("FIGURE start to first accepted connection: median %.1f ms, least %.1f ms, of %d\n",
-           (double)took_us[ROUNDS / 2] / 1000, (double)took_us[0] / 1000, ROUNDS);
+           (double)median_us / 1000, (double)took_us[0] / 1000, ROUNDS);
     printf(
         "FIGURE resident memory of an idle relay: %ld KiB, of which %ld KiB are not its file's\n",
         resident_kib, process_memory_kib(gate.relay, "RssAnon"));

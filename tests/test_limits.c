@@ -85,7 +85,7 @@ static size_t accept_all(int listener, int upstreams[CLIENTS])
 }
 
 /* Checks, and hangs up, every client that has an upstream now. */
-static void serve_and_hang_up(int clients[CLIENTS], int upstreams[CLIENTS])
+static void serve_and_hang_up(int clients[CLIENTS], const int upstreams[CLIENTS])
 {
     for (size_t i = 0; i < CLIENTS; i++) {
         struct tcp_pair pair = {.client = clients[i], .upstream = upstreams[i]};
@@ -205,13 +205,13 @@ Test(limits, descriptors_that_run_out_unexpectedly)
     if (descriptors < 0)
         cr_skip_test("this user may not count the relay's descriptors");
     /* None for an accepted client; then one for it, and none for its upstream. */
-    for (int spare = 0; spare < 2; spare++) {
-        set_soft_limit((rlim_t)(descriptors + spare));
+    for (rlim_t spare = 0; spare < 2; spare++) {
+        set_soft_limit((rlim_t)descriptors + spare);
         for (size_t i = 0; i < MORE; i++)
             clients[i] = tcp_connect(gate.address, PORT);
-        cr_expect_lt(cpu_of_idle_second(), SPINS_MS, "%d spare", spare);
+        cr_expect_lt(cpu_of_idle_second(), SPINS_MS, "%ju spare", (uintmax_t)spare);
         expect_bulk(&established);
-        cr_expect_lt(cpu_of_idle_second(), SPINS_MS, "%d spare", spare);
+        cr_expect_lt(cpu_of_idle_second(), SPINS_MS, "%ju spare", (uintmax_t)spare);
         for (size_t i = 0; i < MORE; i++)
             cr_assert_eq(close(clients[i]), 0);
         set_soft_limit(0);
@@ -308,7 +308,7 @@ Test(limits, event_log_that_is_too_large_already)
     FILE *file = fopen(path, "we");
 
     cr_assert_not_null(file);
-    for (size_t written = 0; written < 16 * LOG_MAX_BYTES; written += sizeof line - 1)
+    for (size_t written = 0; written < (size_t)16 * LOG_MAX_BYTES; written += sizeof line - 1)
         cr_assert_geq(fputs(line, file), 0);
     cr_assert_eq(fclose(file), 0);
     gate_run(&gate, gate.upstream_address, PORT, LOG_OPTION);
