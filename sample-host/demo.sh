@@ -163,7 +163,7 @@ show_events() {
     grep -q '"event":"close"' "$dir/events" || failed=1
 }
 
-export LC_ALL=C
+export LC_ALL=C XDG_RUNTIME_DIR=$dir
 cd "$dir"
 choose_ports
 start_server

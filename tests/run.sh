@@ -44,7 +44,14 @@ start() {
 nothing_is_left() {
     local user=$1
     [ -z "$(ls -A "$test_dir/$user/runtime/sample-host")" ]
-    ! pgrep -x 'ssh-gate-relay|sample-host|sleep'
+    no_processes
+}
+
+no_processes() {
+    local name
+    for name in ssh-gate-relay sample-host sleep; do
+        status_is 1 pgrep -x "$name" || return
+    done
 }
 
 # ---- the command ----
@@ -318,10 +325,6 @@ ends_with_its_launcher() {
     sample_host "$user" status web | grep 'not running' || true
     status_is 5 run "$user" sh -c 'exit 5'
     nothing_is_left "$user"
-}
-
-no_processes() {
-    ! pgrep -x 'ssh-gate-relay|sample-host|sleep'
 }
 
 can_be_seen_and_taken_down() {
