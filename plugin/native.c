@@ -204,6 +204,13 @@ static bool is_listen_address(const char *text)
            !IN6_IS_ADDR_MULTICAST(&v6) && !IN6_IS_ADDR_LINKLOCAL(&v6) && !IN6_IS_ADDR_V4MAPPED(&v6);
 }
 
+static void take_listen_address(struct relay_config *config, const char *address)
+{
+    config->listen_address_count = 1;
+    (void)snprintf(config->listen_addresses[0].address, sizeof config->listen_addresses[0].address,
+                   "%s", address);
+}
+
 struct networks {
     int internal_fd, egress_fd; /* -1: an address; the launcher's network */
 };
@@ -223,8 +230,7 @@ static enum bottle_result open_networks(const struct plan *plan, struct networks
         result = open_namespace("internal_network", plan->internal_network, &networks->internal_fd,
                                 failure);
     else if (is_listen_address(plan->internal_network))
-        (void)snprintf(config->listen_address, sizeof config->listen_address, "%s",
-                       plan->internal_network);
+        take_listen_address(config, plan->internal_network);
     else
         return failure_set(failure, BOTTLE_INVALID,
                            "internal_network: \"%s\" is neither one IP address of this machine, "
@@ -326,8 +332,8 @@ static enum bottle_result write_ssh_config(const struct plan *plan, int stage_fd
                                            const struct relay_config *config,
                                            struct failure *failure)
 {
-    CLEANUP_FREE char *text =
-        render_ssh_config(plan, config->listen_address[0] ? config->listen_address : "127.0.0.1");
+    CLEANUP_FREE char *text = render_ssh_config(
+        plan, config->listen_address_count > 0 ? config->listen_addresses[0].address : "127.0.0.1");
 
     if (!text)
         return failure_set(failure, BOTTLE_INTERNAL, "out of memory");

@@ -74,7 +74,9 @@ static size_t render_status(const struct relay *relay, char *buffer, size_t size
     json_out_string(&out, "slug", relay->config.slug);
     json_out_string(&out, "instance", relay->config.instance);
     json_out_string(&out, "address",
-                    relay->config.listen_address[0] ? relay->config.listen_address : "127.0.0.1");
+                    relay->config.listen_address_count > 0
+                        ? relay->config.listen_addresses[0].address
+                        : "127.0.0.1");
     json_out_string(&out, "state", relay->state == RELAY_SERVING ? "serving" : "draining");
     json_out_integer(&out, "pid", getpid());
     json_out_integer(&out, "uptime_ms", relay->loop.now_ms - relay->started_ms);

@@ -3,7 +3,8 @@
  * main.c: the relay, the program that moves the bytes.
  *
  * One process, one thread, one loop.  ssh_gate.so carries this program inside itself and starts it
- * with a socket as descriptor SETUP_FD, over which the config comes (protocol.h, setup.c).  Then:
+ * with a socket as descriptor SETUP_FD, over which the config comes (protocol.h, setup.c), or in a
+ * container with the config as arguments (arguments.c).  Then:
  *
  *   listener.c    accepts a client and opens a connection for it
  *   dial.c        resolves the upstream's name (dns_files.c, resolver.c) and connects, IPv6 and IPv4 racing
@@ -19,10 +20,13 @@
  */
 #include "relay.h"
 
+#include "control_command.h"
+
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -95,7 +99,7 @@ static void serve(struct relay *relay)
 }
 
 /* Signals that the launcher ignores or blocks stay so through execve(2). */
-static bool take_own_life(void)
+static bool take_own_life(int first_foreign_fd)
 {
     sigset_t none;
 
@@ -106,21 +110,31 @@ static bool take_own_life(void)
         prctl(PR_SET_NAME, "ssh-gate-relay", 0, 0, 0))
         return false;
     (void)umask(077);
-    closefrom(SETUP_FD + 1);
-    return setsid() > 0;
+    closefrom(first_foreign_fd);
+    return getsid(0) == getpid() || setsid() > 0; /* an engine may have made the session */
 }
 
-int main(void)
+/* By set-up socket the only argument is the slug, for the process list. */
+static bool set_up(struct relay *relay, int argc, char **argv)
 {
-    static struct relay relay; /* too large for a stack */
     struct stat setup;
 
-    if (fstat(SETUP_FD, &setup) || !S_ISSOCK(setup.st_mode)) {
-        (void)fputs("ssh-gate-relay: this program is started by ssh_gate.so, not by hand\n",
-                    stderr);
-        return EXIT_FAILURE;
-    }
-    if (!take_own_life() || !relay_setup(&relay))
+    if (argc > 2 && strcmp(argv[1], "serve") == 0)
+        return take_own_life(STDERR_FILENO + 1) &&
+               relay_setup_from_arguments(relay, argc - 2, argv + 2);
+    if (argc == 2 && !fstat(SETUP_FD, &setup) && S_ISSOCK(setup.st_mode))
+        return take_own_life(SETUP_FD + 1) && relay_setup(relay);
+    (void)fputs("ssh-gate-relay: this program is started by ssh_gate.so, not by hand\n", stderr);
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    static struct relay relay; /* too large for a stack */
+
+    if (argc > 2 && strcmp(argv[1], "control") == 0)
+        return control_command(argc - 2, argv + 2);
+    if (!set_up(&relay, argc, argv))
         return EXIT_FAILURE;
     serve(&relay);
     return EXIT_SUCCESS;

@@ -2,7 +2,7 @@
 /*
  * protocol.h: what the plugin and the relay say to each other.
  *
- * Two conversations, both over SOCK_SEQPACKET, one struct a packet, in host byte order: both ends
+ * A relay that runs as a process of the launcher's machine has two conversations, both over SOCK_SEQPACKET, one struct a packet, in host byte order: both ends
  * run on one machine.  No JSON comes into the relay, so it has no parser for it; what it puts out
  * is JSON.
  *
@@ -14,7 +14,9 @@
  * nothing
  *
  * The config comes from the plugin that carries this very relay inside itself, so it has no
- * version.
+ * version.  A relay in a container gets the same struct as command-line arguments (arguments.c), in
+ * plain text, so that the engine shows to anybody what the gate may reach; its event line "started"
+ * is the word that every port listens, "start-failed" says why not.
  *
  * Control, over a listening socket in the abstract name space (unix(7)), which vanishes with the
  * relay and belongs to the launcher's network namespace, out of an agent's reach:
@@ -38,6 +40,8 @@
 #define RELAY_SLUG_SIZE       41
 #define RELAY_INSTANCE_SIZE   32
 #define RELAY_ADDRESS_SIZE    46 /* INET6_ADDRSTRLEN */
+#define RELAY_INTERFACE_SIZE  16 /* IFNAMSIZ */
+#define RELAY_MAX_ADDRESSES   2  /* one of each family */
 #define RELAY_DNS_SERVER_SIZE 56 /* "[IPv6]:port" */
 #define RELAY_MESSAGE_SIZE    400
 
@@ -51,11 +55,18 @@ struct relay_upstream_config {
     uint16_t port;
 };
 
+struct relay_listen_address {
+    char address[RELAY_ADDRESS_SIZE];
+    /* Only what comes in through this interface is heard; empty: whichever has the address. */
+    char interface[RELAY_INTERFACE_SIZE];
+};
+
 struct relay_config {
     char slug[RELAY_SLUG_SIZE];
     char instance[RELAY_INSTANCE_SIZE];
-    /* The address to listen on; empty: loopback of the namespace that comes as a descriptor. */
-    char listen_address[RELAY_ADDRESS_SIZE];
+    /* Where to listen; none: loopback of the namespace that comes as a descriptor. */
+    uint32_t listen_address_count;
+    struct relay_listen_address listen_addresses[RELAY_MAX_ADDRESSES];
     uint8_t has_listen_namespace; /* descriptors come in this order */
     uint8_t has_egress_namespace;
     uint8_t exit_with_launcher;

@@ -325,5 +325,11 @@ bool sandbox_enter(struct relay *relay, struct setup_reply *reply);
 
 /* setup.c: everything before the loop; returns false when the relay has to go. */
 bool relay_setup(struct relay *relay);
+/* The same for a relay that got its config as arguments: those after "serve". */
+bool relay_setup_from_arguments(struct relay *relay, int count, char **arguments);
+
+/* arguments.c; returns false, with a message. */
+bool arguments_read(int count, char **arguments, struct relay_config *config,
+                    char message[RELAY_MESSAGE_SIZE]);
 
 #endif

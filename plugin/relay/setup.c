@@ -2,7 +2,7 @@
 /*
  * setup.c: everything before the loop, in this order:
  *
- *   1. receive the config and the namespaces (protocol.h)
+ *   1. receive the config and the namespaces (protocol.h); in a container, read the arguments
  *   2. claim the slug: bind the control names.  An abstract name can be bound once, so of two launchers
  *      that start one slug one gets a conflict, and a relay that was killed leaves no name behind
  *   3. open the listening sockets, in the agent's namespace through a child that enters it: entering
@@ -87,6 +87,7 @@ static bool receive_config(struct relay *relay, struct namespaces *namespaces,
     ssize_t received = receive_with_fds(SETUP_FD, config, sizeof *config, fds, &count);
     if (received < (ssize_t)RELAY_CONFIG_LENGTH(1) ||
         config->upstream_count > RELAY_MAX_UPSTREAMS ||
+        config->listen_address_count > RELAY_MAX_ADDRESSES ||
         received != (ssize_t)RELAY_CONFIG_LENGTH(config->upstream_count) ||
         config->dns_server_count > RELAY_MAX_DNS_SERVERS)
         return fail(reply, BOTTLE_INTERNAL, "the relay was started without a config");
@@ -97,6 +98,12 @@ static bool receive_config(struct relay *relay, struct namespaces *namespaces,
                     announced);
     namespaces->listen_fd = config->has_listen_namespace ? fds[0] : -1;
     namespaces->egress_fd = config->has_egress_namespace ? fds[count - 1] : -1;
+    return true;
+}
+
+static void use_config(struct relay *relay)
+{
+    const struct relay_config *config = &relay->config;
 
     relay->upstream_count = config->upstream_count;
     for (size_t i = 0; i < relay->upstream_count; i++)
@@ -104,7 +111,6 @@ static bool receive_config(struct relay *relay, struct namespaces *namespaces,
     relay->uid = geteuid();
     relay->event_bytes_checked =
         (size_t)config->event_log_max_bytes; /* the log may have lines of an earlier run */
-    return true;
 }
 
 /* ---- 2: the claim ---- */
@@ -228,7 +234,18 @@ static bool fail_listen(const union address *address, const struct relay_upstrea
     }
 }
 
-static int open_listener(const union address *address)
+/*
+ * An address alone is not enough: a host takes packets for any of its addresses on any interface
+ * (RFC 1122 §3.3.4.2).  Before Linux 5.7 binding needs CAP_NET_RAW; the address is then the guard.
+ */
+static bool hear_only(int fd, const char *interface)
+{
+    return interface[0] == '\0' ||
+           !setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface, (socklen_t)strlen(interface)) ||
+           errno == EPERM;
+}
+
+static int open_listener(const union address *address, const char *interface)
 {
     static const int on = 1;
     int fd = tcp_socket(address->any.sa_family);
@@ -238,7 +255,8 @@ static int open_listener(const union address *address)
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) ||
         (address->any.sa_family == AF_INET6 &&
          setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on)) ||
-        bind(fd, &address->any, address_length(address)) || listen(fd, SOMAXCONN)) {
+        !hear_only(fd, interface) || bind(fd, &address->any, address_length(address)) ||
+        listen(fd, SOMAXCONN)) {
         int error = errno;
         (void)close(fd);
         errno = error;
@@ -256,19 +274,28 @@ static void add_listener(struct relay *relay, size_t upstream, const union addre
                           .address = *address};
 }
 
-static bool listen_on_address(struct relay *relay, struct setup_reply *reply)
+static bool listen_on_address(struct relay *relay, const struct relay_listen_address *listen,
+                              struct setup_reply *reply)
 {
     for (size_t i = 0; i < relay->upstream_count; i++) {
         const struct relay_upstream_config *upstream = relay->upstreams[i].config;
         union address address;
-        if (!address_from_literal(relay->config.listen_address, upstream->listen_port, &address))
+        if (!address_from_literal(listen->address, upstream->listen_port, &address))
             return fail(reply, BOTTLE_INVALID, "internal_network: \"%s\" is no IP address",
-                        relay->config.listen_address);
-        int fd = open_listener(&address);
+                        listen->address);
+        int fd = open_listener(&address, listen->interface);
         if (fd < 0)
             return fail_listen(&address, upstream, reply);
         add_listener(relay, i, &address, fd);
     }
+    return true;
+}
+
+static bool listen_on_addresses(struct relay *relay, struct setup_reply *reply)
+{
+    for (size_t i = 0; i < relay->config.listen_address_count; i++)
+        if (!listen_on_address(relay, &relay->config.listen_addresses[i], reply))
+            return false;
     return true;
 }
 
@@ -312,7 +339,7 @@ static void listen_in_namespace(const struct relay *relay, int namespace_fd, int
         for (size_t j = 0; j < sizeof LOOPBACKS / sizeof LOOPBACKS[0]; j++) {
             const struct relay_upstream_config *upstream = relay->upstreams[i].config;
             (void)address_from_literal(LOOPBACKS[j], upstream->listen_port, &report.address);
-            int fd = open_listener(&report.address);
+            int fd = open_listener(&report.address, "");
             if (fd < 0 && j > 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
                 continue;
             report.upstream = i;
@@ -493,16 +520,16 @@ static bool start_loop(struct relay *relay, struct setup_reply *reply)
 
 /* ---- the whole ---- */
 
-static bool set_up(struct relay *relay, struct setup_reply *reply)
+static bool set_up(struct relay *relay, const struct namespaces *namespaces,
+                   struct setup_reply *reply)
 {
-    struct namespaces namespaces = {.listen_fd = -1, .egress_fd = -1};
-
-    if (!receive_config(relay, &namespaces, reply) || !claim_slug(relay, reply))
+    use_config(relay);
+    if (!claim_slug(relay, reply))
         return false;
-    if (namespaces.listen_fd >= 0 ? !listen_through_child(relay, namespaces.listen_fd, reply)
-                                  : !listen_on_address(relay, reply))
+    if (namespaces->listen_fd >= 0 ? !listen_through_child(relay, namespaces->listen_fd, reply)
+                                   : !listen_on_addresses(relay, reply))
         return false;
-    return enter_egress(relay, &namespaces, reply) && start_loop(relay, reply) &&
+    return enter_egress(relay, namespaces, reply) && start_loop(relay, reply) &&
            sandbox_enter(relay, reply);
 }
 
@@ -518,10 +545,23 @@ static bool launcher_says_go(void)
 bool relay_setup(struct relay *relay)
 {
     struct setup_reply reply = {.result = BOTTLE_OK};
-    bool ready = set_up(relay, &reply);
+    struct namespaces namespaces = {.listen_fd = -1, .egress_fd = -1};
+    bool ready = receive_config(relay, &namespaces, &reply) && set_up(relay, &namespaces, &reply);
     bool reported = send(SETUP_FD, &reply, sizeof reply, MSG_NOSIGNAL) == (ssize_t)sizeof reply;
 
     if (!ready || !reported || !launcher_says_go())
         return false;
     return close(SETUP_FD) == 0;
+}
+
+bool relay_setup_from_arguments(struct relay *relay, int count, char **arguments)
+{
+    struct setup_reply reply = {.result = BOTTLE_OK};
+    static const struct namespaces here = {.listen_fd = -1, .egress_fd = -1};
+
+    if (arguments_read(count, arguments, &relay->config, reply.message) &&
+        set_up(relay, &here, &reply))
+        return true;
+    event_notice(relay, "start-failed", reply.message);
+    return false;
 }

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * control_command.h: the relay's program as a client of a relay, for an engine's exec.
+ *
+ *     ssh-gate-relay control SLUG status             prints the status object
+ *     ssh-gate-relay control SLUG drain GRACE_MS     negative: no bound
+ *
+ * A control socket in a container can be reached only from inside it; this is the program that is
+ * there.  To stop a relay, stop its container.
+ */
+#ifndef RELAY_CONTROL_COMMAND_H
+#define RELAY_CONTROL_COMMAND_H
+
+/* The arguments after "control".  Returns the exit status: 0, or 1 with a line on standard error. */
+int control_command(int count, char **arguments);
+
+#endif
