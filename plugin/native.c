@@ -22,7 +22,8 @@
 #include "common/stage_dir.h"
 #include "control_client.h"
 #include "options.h"
-#include "relay/protocol.h"
+#include "prepare.h"
+#include "relay_config.h"
 #include "relay_process.h"
 #include "wait.h"
 
@@ -35,100 +36,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
-#define DAY_MS 86400000
-
-static const char *const OPTION_KEYS[] = {"dial_timeout_ms",
-                                          "dns_servers",
-                                          "event_log_max_bytes",
-                                          "exit_with_launcher",
-                                          "identification_timeout_ms",
-                                          "resolve_timeout_ms",
-                                          "sandbox",
-                                          "start_timeout_ms",
-                                          NULL};
+static const char *const OPTION_KEYS[] = {RELAY_CONFIG_OPTION_KEYS, "exit_with_launcher",
+                                          "start_timeout_ms", NULL};
 
 /* ---- options ---- */
-
-/* "127.0.0.1", "127.0.0.1:5353", "::1", "[::1]:5353" */
-static bool is_dns_server(const char *text)
-{
-    char host[RELAY_DNS_SERVER_SIZE];
-    const char *port = NULL;
-    unsigned char address[sizeof(struct in6_addr)];
-
-    if (strlen(text) >= sizeof host)
-        return false;
-    memcpy(host, text, strlen(text) + 1);
-    if (inet_pton(AF_INET6, host, address) == 1)
-        return true;
-    bool brackets = host[0] == '[';
-    char *end = strchr(host, brackets ? ']' : ':');
-    if (brackets && !end)
-        return false;
-    if (end) {
-        port = brackets ? end + 1 : end;
-        if (*port == ':')
-            port++;
-        else if (*port)
-            return false;
-        *end = '\0';
-    }
-    long number = port ? strtol(port, NULL, 10) : 1;
-    if (port && (strspn(port, "0123456789") != strlen(port) || strlen(port) > 5 || number < 1 ||
-                 number > UINT16_MAX))
-        return false;
-    return inet_pton(brackets ? AF_INET6 : AF_INET, host + (brackets ? 1 : 0), address) == 1;
-}
-
-static enum bottle_result read_dns_servers(json_object *options, struct relay_config *config,
-                                           struct failure *failure)
-{
-    json_object *servers;
-
-    if (!json_object_object_get_ex(options, "dns_servers", &servers))
-        return BOTTLE_OK;
-    if (!json_object_is_type(servers, json_type_array) || json_object_array_length(servers) < 1 ||
-        json_object_array_length(servers) > RELAY_MAX_DNS_SERVERS)
-        return failure_set(
-            failure, BOTTLE_INVALID,
-            "start options: dns_servers is %s; it takes an array of 1 to %d addresses",
-            json_object_to_json_string(servers), RELAY_MAX_DNS_SERVERS);
-    config->dns_server_count = (uint32_t)json_object_array_length(servers);
-    for (uint32_t i = 0; i < config->dns_server_count; i++) {
-        json_object *server = json_object_array_get_idx(servers, i);
-        const char *text = json_object_get_string(server);
-        if (!json_object_is_type(server, json_type_string) || !is_dns_server(text))
-            return failure_set(
-                failure, BOTTLE_INVALID,
-                "start options: dns_servers[%u] is %s; it takes an IP address, or ADDRESS:PORT, or "
-                "[ADDRESS]:PORT",
-                i, json_object_to_json_string(server));
-        (void)snprintf(config->dns_servers[i], sizeof config->dns_servers[i], "%s", text);
-    }
-    return BOTTLE_OK;
-}
-
-static enum bottle_result read_sandbox(json_object *options, struct relay_config *config,
-                                       struct failure *failure)
-{
-    json_object *given;
-
-    if (!json_object_object_get_ex(options, "sandbox", &given))
-        return BOTTLE_OK;
-    const char *text =
-        json_object_is_type(given, json_type_string) ? json_object_get_string(given) : "";
-    config->sandbox_required = strcmp(text, "required") == 0;
-    if (config->sandbox_required || strcmp(text, "best-effort") == 0)
-        return BOTTLE_OK;
-    return failure_set(failure, BOTTLE_INVALID,
-                       "start options: sandbox is %s; it takes \"required\" or \"best-effort\"",
-                       json_object_to_json_string(given));
-}
 
 static enum bottle_result read_options(json_object *options, struct relay_config *config,
                                        int32_t *start_timeout_ms, struct failure *failure)
@@ -136,31 +51,13 @@ static enum bottle_result read_options(json_object *options, struct relay_config
     bool exit_with_launcher = false;
     enum bottle_result result = json_check_keys(options, "start options", OPTION_KEYS, failure);
 
-    config->resolve_timeout_ms = 5000;
-    config->dial_timeout_ms = 10000;
-    config->identification_timeout_ms = 30000;
-    config->event_log_max_bytes = 16 << 20;
     *start_timeout_ms = 10000;
     if (result == BOTTLE_OK)
-        result = option_integer(options, "resolve_timeout_ms", 1, DAY_MS,
-                                &config->resolve_timeout_ms, failure);
-    if (result == BOTTLE_OK)
-        result = option_integer(options, "dial_timeout_ms", 1, DAY_MS, &config->dial_timeout_ms,
-                                failure);
-    if (result == BOTTLE_OK)
-        result = option_integer(options, "identification_timeout_ms", 1, DAY_MS,
-                                &config->identification_timeout_ms, failure);
-    if (result == BOTTLE_OK)
-        result = option_integer(options, "event_log_max_bytes", 64 << 10, 1 << 30,
-                                &config->event_log_max_bytes, failure);
+        result = relay_config_take_options(config, options, failure);
     if (result == BOTTLE_OK)
         result = option_integer(options, "start_timeout_ms", 1, DAY_MS, start_timeout_ms, failure);
     if (result == BOTTLE_OK)
         result = option_boolean(options, "exit_with_launcher", &exit_with_launcher, failure);
-    if (result == BOTTLE_OK)
-        result = read_dns_servers(options, config, failure);
-    if (result == BOTTLE_OK)
-        result = read_sandbox(options, config, failure);
     config->exit_with_launcher = exit_with_launcher;
     return result;
 }
@@ -271,32 +168,6 @@ static enum bottle_result open_event_log(const struct plan *plan, int stage_fd, 
     return BOTTLE_OK;
 }
 
-_Static_assert(PLAN_MAX_UPSTREAMS <= RELAY_MAX_UPSTREAMS && PLAN_HOST_SIZE <= RELAY_HOST_SIZE &&
-                   PLAN_SLUG_SIZE <= RELAY_SLUG_SIZE,
-               "every plan fits into a config");
-
-static enum bottle_result fill_config(const struct plan *plan, struct relay_config *config,
-                                      struct failure *failure)
-{
-    uint64_t random;
-
-    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
-        return failure_set(failure, BOTTLE_INTERNAL, "getrandom: %s", strerror(errno));
-    (void)snprintf(config->slug, sizeof config->slug, "%s", plan->slug);
-    (void)snprintf(config->instance, sizeof config->instance, "%016llx",
-                   (unsigned long long)random);
-    config->upstream_count = (uint32_t)plan->upstream_count;
-    for (size_t i = 0; i < plan->upstream_count; i++) {
-        const struct upstream *upstream = &plan->upstreams[i];
-        struct relay_upstream_config *to = &config->upstreams[i];
-        (void)snprintf(to->alias, sizeof to->alias, "%s", upstream->alias);
-        (void)snprintf(to->host, sizeof to->host, "%s", upstream->host);
-        to->listen_port = upstream->listen_port;
-        to->port = upstream->port;
-    }
-    return BOTTLE_OK;
-}
-
 static bool send_config(int setup_fd, const struct relay_config *config,
                         const struct networks *networks)
 {
@@ -328,19 +199,6 @@ static enum bottle_result receive_setup_reply(const struct bottle_host *host, in
     return BOTTLE_OK;
 }
 
-static enum bottle_result write_ssh_config(const struct plan *plan, int stage_fd,
-                                           const struct relay_config *config,
-                                           struct failure *failure)
-{
-    CLEANUP_FREE char *text = render_ssh_config(
-        plan, config->listen_address_count > 0 ? config->listen_addresses[0].address : "127.0.0.1");
-
-    if (!text)
-        return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
-    const struct stage_file file = {.name = SSH_CONFIG_FILE, .mode = 0644, .text = text};
-    return stage_dir_write(stage_fd, plan->stage_dir, &file, 1, failure);
-}
-
 /* With the config that the options made, and the networks open. */
 static enum bottle_result run_relay(const struct bottle_host *host, const struct plan *plan,
                                     const struct relay_config *config,
@@ -365,7 +223,10 @@ static enum bottle_result run_relay(const struct bottle_host *host, const struct
     if (result == BOTTLE_OK)
         result = receive_setup_reply(host, setup_fd, timeout_ms, failure);
     if (result == BOTTLE_OK)
-        result = write_ssh_config(plan, stage_fd, config, failure);
+        result = gate_write_ssh_config(
+            plan, stage_fd,
+            config->listen_address_count > 0 ? config->listen_addresses[0].address : "127.0.0.1",
+            failure);
     if (result == BOTTLE_OK && send(setup_fd, &GO, sizeof GO, MSG_NOSIGNAL) != (ssize_t)sizeof GO)
         result = failure_set(failure, BOTTLE_INTERNAL, "the relay ended before it could serve");
     /* Its ports and its slug are free when start returns; a relay that withstands SIGKILL keeps
@@ -388,7 +249,7 @@ static enum bottle_result native_start(const struct bottle_host *host, const str
         return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
     enum bottle_result result = read_options(options, config, &timeout_ms, failure);
     if (result == BOTTLE_OK)
-        result = fill_config(plan, config, failure);
+        result = relay_config_take_plan(config, plan, failure);
     if (result == BOTTLE_OK)
         result = open_networks(plan, &networks, config, failure);
     if (result == BOTTLE_OK &&

@@ -32,3 +32,17 @@ enum bottle_result option_boolean(json_object *options, const char *key, bool *v
     *value = json_object_get_boolean(given);
     return BOTTLE_OK;
 }
+
+enum bottle_result option_text(json_object *options, const char *key, const char **value,
+                               struct failure *failure)
+{
+    json_object *given;
+
+    if (!json_object_object_get_ex(options, key, &given))
+        return BOTTLE_OK;
+    if (!json_object_is_type(given, json_type_string))
+        return failure_set(failure, BOTTLE_INVALID, "start options: %s is %s; it takes a string",
+                           key, json_object_to_json_string(given));
+    *value = json_object_get_string(given);
+    return BOTTLE_OK;
+}

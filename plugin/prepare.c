@@ -109,3 +109,14 @@ enum bottle_result gate_prepare(const char *bottle, const char *slug, const char
         *plan = steal_pointer(&text);
     return result;
 }
+
+enum bottle_result gate_write_ssh_config(const struct plan *plan, int stage_fd,
+                                         const char *gate_address, struct failure *failure)
+{
+    CLEANUP_FREE char *text = render_ssh_config(plan, gate_address);
+
+    if (text == NULL)
+        return out_of_memory(failure);
+    const struct stage_file file = {.name = SSH_CONFIG_FILE, .mode = 0644, .text = text};
+    return stage_dir_write(stage_fd, plan->stage_dir, &file, 1, failure);
+}

@@ -6,6 +6,7 @@
 #define SSH_GATE_PREPARE_H
 
 #include "common/failure.h"
+#include "plan.h"
 
 /*
  * @bottle, @slug, @stage_dir: as in struct bottle_prepare; NULL is an error like any other wrong
@@ -17,5 +18,12 @@
  */
 enum bottle_result gate_prepare(const char *bottle, const char *slug, const char *stage_dir,
                                 char **plan, struct failure *failure);
+
+/*
+ * What is left for start: writes SSH_CONFIG_FILE again, now with the gate's address.
+ * @stage_fd: the plan's stage dir
+ */
+enum bottle_result gate_write_ssh_config(const struct plan *plan, int stage_fd,
+                                         const char *gate_address, struct failure *failure);
 
 #endif

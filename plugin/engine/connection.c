@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * connection.c: one request, one answer.
+ *
+ * All of an engine's exchanges go through one libcurl handle, which keeps the connection open between
+ * them.  An answer with a status of 400 or more is a refusal: its body has the engine's own words
+ * ({"message": …}), which become the failure's.  Any other body goes to the caller as it comes.
+ *
+ * libcurl is told to leave the process alone: no signals (CURLOPT_NOSIGNAL), no proxy from the
+ * environment, sockets that are closed on execve(2).
+ */
+#include "connection.h"
+
+#include "cleanup.h"
+#include "utf8.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define CONNECT_TIMEOUT_MS 5000L
+#define MAX_ANSWER         ((size_t)16 << 20)
+#define MAX_REFUSAL        ((size_t)16 << 10)
+
+bool collect(void *context, const char *bytes, size_t length)
+{
+    struct collected *collected = context;
+    char *grown = collected->length + length <= MAX_ANSWER
+                      ? realloc(collected->bytes, collected->length + length + 1)
+                      : NULL;
+
+    if (!grown) {
+        collected->failed = true;
+        return false;
+    }
+    memcpy(grown + collected->length, bytes, length);
+    collected->bytes = grown;
+    collected->length += length;
+    grown[collected->length] = '\0';
+    return true;
+}
+
+struct transfer {
+    struct engine *engine;
+    const struct exchange *exchange;
+    bool enough;
+    struct collected refusal;
+};
+
+static long http_status(const struct engine *engine)
+{
+    long status = 0;
+
+    if (engine->library.easy_getinfo(engine->curl, CURLINFO_RESPONSE_CODE, &status))
+        return 0;
+    return status;
+}
+
+/* CURLOPT_WRITEFUNCTION: anything but the length ends the transfer. */
+static size_t receive(char *bytes, size_t size, size_t count, void *context)
+{
+    struct transfer *transfer = context;
+    const struct exchange *exchange = transfer->exchange;
+    size_t length = size * count;
+
+    if (http_status(transfer->engine) >= 400) {
+        if (transfer->refusal.length + length <= MAX_REFUSAL)
+            (void)collect(&transfer->refusal, bytes, length); /* without it the status must do */
+        return length;
+    }
+    if (exchange->take && !exchange->take(exchange->context, bytes, length)) {
+        transfer->enough = true;
+        return 0;
+    }
+    return length;
+}
+
+static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    (void)context;
+    (void)purpose;
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+static enum bottle_result refuse(const struct transfer *transfer, long status,
+                                 struct failure *failure)
+{
+    CLEANUP_JSON json_object *answer =
+        transfer->refusal.bytes ? json_tokener_parse(transfer->refusal.bytes) : NULL;
+    json_object *message = NULL;
+    const char *text = transfer->refusal.bytes ? transfer->refusal.bytes : "no reason given";
+    enum bottle_result result = BOTTLE_UNAVAILABLE;
+
+    if (json_object_object_get_ex(answer, "message", &message))
+        text = json_object_get_string(message);
+    if (status == 400)
+        result = BOTTLE_INVALID;
+    else if (status == 401 || status == 403)
+        result = BOTTLE_DENIED;
+    else if (status == 404)
+        result = BOTTLE_NOT_FOUND;
+    else if (status == 409)
+        result = BOTTLE_CONFLICT;
+    return failure_set(failure, result, "engine %s: %s %.*s: %.600s (HTTP %ld)",
+                       transfer->engine->address, transfer->exchange->method,
+                       (int)strcspn(transfer->exchange->path, "?"), transfer->exchange->path, text,
+                       status);
+}
+
+static enum bottle_result cannot_connect(const struct engine *engine, struct failure *failure)
+{
+    long error = 0;
+
+    if (engine->library.easy_getinfo(engine->curl, CURLINFO_OS_ERRNO, &error))
+        error = 0;
+    if (error == EACCES || error == EPERM)
+        return failure_set(failure, BOTTLE_DENIED,
+                           "engine %s: %s; let this user into the group that owns the socket, or "
+                           "set DOCKER_HOST to an engine of this user",
+                           engine->address, strerror((int)error));
+    return failure_set(failure, BOTTLE_UNAVAILABLE,
+                       "engine %s: %s; start the engine, or set DOCKER_HOST to where it is",
+                       engine->address, error > 0 ? strerror((int)error) : engine->curl_error);
+}
+
+static enum bottle_result break_off(const struct transfer *transfer, CURLcode code,
+                                    struct failure *failure)
+{
+    const struct engine *engine = transfer->engine;
+    const struct exchange *exchange = transfer->exchange;
+    const char *reason =
+        engine->curl_error[0] ? engine->curl_error : engine->library.easy_strerror(code);
+
+    if (code == CURLE_OUT_OF_MEMORY)
+        return failure_set(failure, BOTTLE_INTERNAL, "libcurl: out of memory");
+    if (code == CURLE_COULDNT_CONNECT)
+        return cannot_connect(engine, failure);
+    return failure_set(failure,
+                       code == CURLE_OPERATION_TIMEDOUT ? BOTTLE_TIMEOUT : BOTTLE_UNAVAILABLE,
+                       "engine %s: %s %.*s: %s; see what the engine itself says", engine->address,
+                       exchange->method, (int)strcspn(exchange->path, "?"), exchange->path, reason);
+}
+
+/* Each option is set on its own line of the table in curl_easy_setopt(3); any failure is one of memory. */
+static bool set_options(struct transfer *transfer, const char *url, struct curl_slist *headers)
+{
+    struct engine *engine = transfer->engine;
+    const struct exchange *exchange = transfer->exchange;
+    __typeof__(&curl_easy_setopt) set = engine->library.easy_setopt;
+    CURL *curl = engine->curl;
+
+    engine->library.easy_reset(curl); /* keeps the connection */
+    engine->curl_error[0] = '\0';
+    return !set(curl, CURLOPT_ERRORBUFFER, engine->curl_error) &&
+           !set(curl, CURLOPT_NOSIGNAL, 1L) && !set(curl, CURLOPT_PROXY, "") &&
+           !set(curl, CURLOPT_OPENSOCKETFUNCTION, open_socket) &&
+           !set(curl, CURLOPT_UNIX_SOCKET_PATH, engine->socket_path) &&
+           !set(curl, CURLOPT_URL, url) && !set(curl, CURLOPT_PATH_AS_IS, 1L) &&
+           !set(curl, CURLOPT_HTTPHEADER, headers) &&
+           !set(curl, CURLOPT_CUSTOMREQUEST, exchange->method) &&
+           !set(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS) &&
+           !set(curl, CURLOPT_TIMEOUT_MS, (long)exchange->timeout_ms) &&
+           !set(curl, CURLOPT_LOW_SPEED_TIME, exchange->stall_s) &&
+           !set(curl, CURLOPT_LOW_SPEED_LIMIT, exchange->stall_s > 0 ? 1L : 0L) &&
+           !set(curl, CURLOPT_WRITEFUNCTION, receive) && !set(curl, CURLOPT_WRITEDATA, transfer);
+}
+
+/* A request that is no GET has a body, though it may be empty: its length is announced. */
+static bool set_body(const struct transfer *transfer)
+{
+    const struct engine *engine = transfer->engine;
+    const struct exchange *exchange = transfer->exchange;
+    __typeof__(&curl_easy_setopt) set = engine->library.easy_setopt;
+
+    if (strcmp(exchange->method, "GET") == 0)
+        return true;
+    return !set(engine->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)exchange->length) &&
+           !set(engine->curl, CURLOPT_POSTFIELDS, exchange->content_type ? exchange->bytes : "");
+}
+
+static struct curl_slist *make_headers(const struct engine *engine, const struct exchange *exchange)
+{
+    char content_type[80];
+
+    (void)snprintf(content_type, sizeof content_type, "Content-Type:%s%s",
+                   exchange->content_type ? " " : "",
+                   exchange->content_type ? exchange->content_type : "");
+    struct curl_slist *headers = engine->library.slist_append(NULL, content_type);
+    /* Without it libcurl waits for leave to send a long body. */
+    struct curl_slist *all = headers ? engine->library.slist_append(headers, "Expect:") : NULL;
+    if (!all)
+        engine->library.slist_free_all(headers);
+    return all;
+}
+
+enum bottle_result connection_exchange(struct engine *engine, const struct exchange *exchange,
+                                       struct failure *failure)
+{
+    struct transfer transfer = {.engine = engine, .exchange = exchange};
+    CLEANUP_FREE char *url = NULL;
+    struct curl_slist *headers = make_headers(engine, exchange);
+    CURLcode code = CURLE_OUT_OF_MEMORY;
+
+    if (asprintf(&url, "%s%s", engine->base_url, exchange->path) < 0)
+        url = NULL;
+    if (url && headers && set_options(&transfer, url, headers) && set_body(&transfer))
+        code = engine->library.easy_perform(engine->curl);
+    engine->library.slist_free_all(headers);
+
+    enum bottle_result result = BOTTLE_OK;
+    if (code != CURLE_OK && !transfer.enough)
+        result = break_off(&transfer, code, failure);
+    else if (http_status(engine) >= 400)
+        result = refuse(&transfer, http_status(engine), failure);
+    free(transfer.refusal.bytes);
+    return result;
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * engine.c: finding the engine, agreeing on a version, requests with JSON each way.
+ *
+ * The API version is the lower one of ours and the engine's.  1.41 is Docker 20.10's and Podman's;
+ * from there to 1.44 what is asked for here has not changed its meaning, and engines up to the
+ * newest still speak 1.44.
+ *
+ * connection.c moves the bytes; streams.c has what is more than one JSON object each way.
+ */
+#include "connection.h"
+
+#include "cleanup.h"
+#include "utf8.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define OLDEST_API       41 /* the minor number; the major one is 1 */
+#define NEWEST_API       44
+#define HELLO_TIMEOUT_MS 10000
+#define DEFAULT_SOCKET   "unix:///var/run/docker.sock"
+#define DEFAULT_PORT     ":2375"
+#define UNIX_SCHEME      "unix://"
+#define TCP_SCHEME       "tcp://"
+
+static enum bottle_result out_of_memory(struct failure *failure)
+{
+    return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
+}
+
+/* ---- where the engine is ---- */
+
+/* HOST, HOST:PORT or [ADDRESS]:PORT */
+static bool is_tcp_place(const char *text)
+{
+    const char *port = strrchr(text, ':');
+
+    if (text[0] == '\0' || strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                        "0123456789.-_:[]") != strlen(text))
+        return false;
+    return !port || strchr(port, ']') ||
+           (port[1] && strspn(port + 1, "0123456789") == strlen(port + 1));
+}
+
+static enum bottle_result take_address(struct engine *engine, const char *address,
+                                       struct failure *failure)
+{
+    const char *tls = secure_getenv("DOCKER_TLS_VERIFY");
+    const char *socket_path = address + strlen(UNIX_SCHEME);
+    const char *place = address + strlen(TCP_SCHEME);
+    int printed;
+
+    if (!(engine->address = strdup(address)))
+        return out_of_memory(failure);
+    if (strncmp(address, UNIX_SCHEME, strlen(UNIX_SCHEME)) == 0 && socket_path[0] == '/') {
+        engine->socket_path = strdup(socket_path);
+        engine->base_url = strdup("http://engine");
+        return engine->socket_path && engine->base_url ? BOTTLE_OK : out_of_memory(failure);
+    }
+    if (strncmp(address, TCP_SCHEME, strlen(TCP_SCHEME)) != 0 || !is_tcp_place(place))
+        return failure_set(failure, BOTTLE_INVALID,
+                           "DOCKER_HOST is \"%s\"; it takes unix:///PATH or tcp://HOST:PORT",
+                           EXCERPT(address));
+    if (tls && tls[0])
+        return failure_set(failure, BOTTLE_INVALID,
+                           "DOCKER_TLS_VERIFY is set, and ssh_gate speaks no TLS to an engine; use "
+                           "its unix socket, or forward that: ssh -L /PATH:/var/run/docker.sock");
+    const char *port = strrchr(place, ':');
+    printed = asprintf(&engine->base_url, "http://%s%s", place,
+                       port && !strchr(port, ']') ? "" : DEFAULT_PORT);
+    if (printed < 0)
+        engine->base_url = NULL;
+    return engine->base_url ? BOTTLE_OK : out_of_memory(failure);
+}
+
+/* ---- the version ---- */
+
+static const char *text_member(json_object *object, const char *key)
+{
+    json_object *member;
+
+    return json_object_object_get_ex(object, key, &member) &&
+                   json_object_is_type(member, json_type_string)
+               ? json_object_get_string(member)
+               : "";
+}
+
+/* The minor number of "1.N"; -1: that is no version of this API. */
+static int api_minor(const char *text)
+{
+    char *end;
+    long minor = strncmp(text, "1.", 2) == 0 ? strtol(text + 2, &end, 10) : -1;
+
+    return minor >= 0 && minor < 1000 && end != text + 2 && *end == '\0' ? (int)minor : -1;
+}
+
+static enum bottle_result agree(struct engine *engine, json_object *about, struct failure *failure)
+{
+    const char *newest = text_member(about, "ApiVersion");
+    const char *oldest = text_member(about, "MinAPIVersion");
+    const char *architecture = text_member(about, "Arch");
+    int theirs = api_minor(newest);
+
+    if (theirs < 0)
+        return failure_set(failure, BOTTLE_UNAVAILABLE,
+                           "what answers at %s is no Docker engine: it names no API version; set "
+                           "DOCKER_HOST to one",
+                           engine->address);
+    if (theirs < OLDEST_API || api_minor(oldest) > NEWEST_API)
+        return failure_set(failure, BOTTLE_UNAVAILABLE,
+                           "engine %s speaks the API from %s to %s, ssh_gate from 1.%d to 1.%d: "
+                           "upgrade the older of the two",
+                           engine->address, oldest, newest, OLDEST_API, NEWEST_API);
+    (void)snprintf(engine->api_version, sizeof engine->api_version, "/v1.%d",
+                   theirs < NEWEST_API ? theirs : NEWEST_API);
+    (void)snprintf(engine->architecture, sizeof engine->architecture, "%s", architecture);
+    return BOTTLE_OK;
+}
+
+static enum bottle_result greet(struct engine *engine, struct failure *failure)
+{
+    CLEANUP_JSON json_object *about = NULL;
+    int64_t timeout_ms = engine->timeout_ms;
+
+    /* An engine that is stuck shows here, without the patience that real work needs. */
+    if (engine->timeout_ms > HELLO_TIMEOUT_MS)
+        engine->timeout_ms = HELLO_TIMEOUT_MS;
+    enum bottle_result result = engine_call(engine, "GET", NULL, &about, failure, "/version");
+    engine->timeout_ms = timeout_ms;
+    return result == BOTTLE_OK ? agree(engine, about, failure) : result;
+}
+
+enum bottle_result engine_open(int64_t timeout_ms, struct engine **opened, struct failure *failure)
+{
+    CLEANUP_ENGINE struct engine *engine = calloc(1, sizeof *engine);
+    const char *address = secure_getenv("DOCKER_HOST");
+
+    *opened = NULL;
+    if (!engine)
+        return out_of_memory(failure);
+    engine->timeout_ms = timeout_ms;
+    enum bottle_result result =
+        take_address(engine, address && address[0] ? address : DEFAULT_SOCKET, failure);
+    if (result == BOTTLE_OK)
+        result = curl_library_load(&engine->library, failure);
+    if (result == BOTTLE_OK && !(engine->curl = engine->library.easy_init()))
+        result = failure_set(failure, BOTTLE_INTERNAL, "libcurl cannot start");
+    if (result == BOTTLE_OK)
+        result = greet(engine, failure);
+    if (result == BOTTLE_OK)
+        *opened = steal_pointer(&engine);
+    return result;
+}
+
+void engine_close(struct engine **engine)
+{
+    struct engine *closed = *engine;
+
+    *engine = NULL;
+    if (!closed)
+        return;
+    if (closed->curl)
+        closed->library.easy_cleanup(closed->curl);
+    free(closed->address);
+    free(closed->socket_path);
+    free(closed->base_url);
+    free(closed);
+}
+
+const char *engine_address(const struct engine *engine)
+{
+    return engine->address;
+}
+
+const char *engine_architecture(const struct engine *engine)
+{
+    return engine->architecture;
+}
+
+/* ---- requests ---- */
+
+static enum bottle_result parse_answer(const struct engine *engine, const struct exchange *exchange,
+                                       const struct collected *collected, json_object **answer,
+                                       struct failure *failure)
+{
+    *answer = NULL;
+    if (!collected->failed && collected->length == 0)
+        return BOTTLE_OK;
+    if (!collected->failed)
+        *answer = json_tokener_parse(collected->bytes);
+    return *answer ? BOTTLE_OK
+                   : failure_set(failure, BOTTLE_UNAVAILABLE,
+                                 "engine %s: %s %s: the answer is no JSON, or too long",
+                                 engine->address, exchange->method, exchange->path);
+}
+
+enum bottle_result engine_call(struct engine *engine, const char *method, json_object *body,
+                               json_object **answer, struct failure *failure,
+                               const char *path_format, ...)
+{
+    CLEANUP_FREE char *path = NULL;
+    CLEANUP_FREE char *versioned = NULL;
+    va_list arguments;
+
+    va_start(arguments, path_format);
+    int printed = vasprintf(&path, path_format, arguments);
+    va_end(arguments);
+    if (printed < 0)
+        path = NULL;
+    if (!path || asprintf(&versioned, "%s%s", engine->api_version, path) < 0) {
+        versioned = NULL;
+        return out_of_memory(failure);
+    }
+    const char *text = body ? json_object_to_json_string(body) : NULL;
+    struct collected collected = {0};
+    const struct exchange exchange = {
+        .method = method,
+        .path = versioned,
+        .content_type = text ? "application/json" : NULL,
+        .bytes = text,
+        .length = text ? strlen(text) : 0,
+        .timeout_ms = engine->timeout_ms,
+        .take = answer ? collect : NULL,
+        .context = &collected,
+    };
+    enum bottle_result result = connection_exchange(engine, &exchange, failure);
+    if (result == BOTTLE_OK && answer)
+        result = parse_answer(engine, &exchange, &collected, answer, failure);
+    free(collected.bytes);
+    return result;
+}
+
+char *engine_escape(const char *text)
+{
+    char *escaped = malloc(3 * strlen(text) + 1), *to = escaped;
+
+    if (!escaped)
+        return NULL;
+    for (; *text; text++) {
+        unsigned char byte = (unsigned char)*text;
+        bool plain = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+                     (byte >= '0' && byte <= '9') || strchr("-._~", byte);
+        to += plain ? snprintf(to, 4, "%c", byte) : snprintf(to, 4, "%%%02X", byte);
+    }
+    return escaped;
+}

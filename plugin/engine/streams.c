@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * streams.c: archives into the engine, and what it tells as it goes.
+ *
+ * Three kinds of answer come in pieces:
+ *
+ *   progress   of images: one JSON object a line; an "error" in it is a failure, although the status
+ *              was 200 when it began
+ *   frames     of programs without a terminal: 8 bytes (the stream, three zeros, the length in network
+ *              order), then as many bytes as that says
+ *   lines      of logs: in frames, cut anywhere
+ *
+ * engine_load_image() sends what `docker save` writes: a manifest, an image config and the layer.  An
+ * image's ID is the hash of its config, which has the hash of the layer in it, so the same files
+ * give the same ID, and nothing is registered before the whole archive was read and checked.
+ */
+#include "connection.h"
+
+#include "cleanup.h"
+#include "host_log.h"
+#include "tar.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_LINE     ((size_t)64 << 10) /* what is longer is cut */
+#define PULL_STALL_S 60
+#define FRAME_HEADER 8
+
+static enum bottle_result out_of_memory(struct failure *failure)
+{
+    return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
+}
+
+/* Adds value, which is the object's from here on; false when memory ran out. */
+static bool add(json_object *object, const char *key, json_object *value)
+{
+    if (value && object && json_object_object_add(object, key, value) == 0)
+        return true;
+    (void)json_object_put(value);
+    return false;
+}
+
+static bool append(json_object *array, json_object *value)
+{
+    if (value && array && json_object_array_add(array, value) == 0)
+        return true;
+    (void)json_object_put(value);
+    return false;
+}
+
+/* ---- lines ---- */
+
+struct lines {
+    char *buffer; /* MAX_LINE + 1 */
+    size_t used;
+    bool (*take)(void *context, char *line);
+    void *context;
+};
+
+/* False: the taker has had enough. */
+static bool feed_lines(struct lines *lines, const char *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (bytes[i] != '\n') {
+            if (lines->used < MAX_LINE)
+                lines->buffer[lines->used++] = bytes[i];
+            continue;
+        }
+        lines->buffer[lines->used] = '\0';
+        lines->used = 0;
+        if (!lines->take(lines->context, lines->buffer))
+            return false;
+    }
+    return true;
+}
+
+/* ---- frames ---- */
+
+struct frames {
+    unsigned char header[FRAME_HEADER];
+    size_t header_used;
+    size_t left; /* of the frame's bytes */
+    bool (*take)(void *context, const char *bytes, size_t length);
+    void *context;
+};
+
+static bool feed_frames(void *context, const char *bytes, size_t length)
+{
+    struct frames *frames = context;
+
+    while (length > 0) {
+        if (frames->left == 0) {
+            frames->header[frames->header_used++] = (unsigned char)*bytes++;
+            length--;
+            if (frames->header_used == FRAME_HEADER) {
+                const unsigned char *size = frames->header + 4;
+                frames->left =
+                    (size_t)size[0] << 24 | (size_t)size[1] << 16 | (size_t)size[2] << 8 | size[3];
+                frames->header_used = 0;
+            }
+            continue;
+        }
+        size_t piece = length < frames->left ? length : frames->left;
+        if (!frames->take(frames->context, bytes, piece))
+            return false;
+        bytes += piece;
+        length -= piece;
+        frames->left -= piece;
+    }
+    return true;
+}
+
+/* ---- progress ---- */
+
+struct progress {
+    struct lines lines;
+    const struct bottle_host *host;
+    char *error; /* the engine's own words; NULL: none */
+};
+
+static const char *text_member(json_object *object, const char *key)
+{
+    json_object *member;
+
+    return json_object_object_get_ex(object, key, &member) ? json_object_get_string(member) : NULL;
+}
+
+static bool take_progress(void *context, char *line)
+{
+    struct progress *progress = context;
+    CLEANUP_JSON json_object *said = json_tokener_parse(line);
+    const char *error = text_member(said, "error");
+    const char *status = text_member(said, "status");
+    const char *layer = text_member(said, "id");
+
+    if (error && !progress->error)
+        progress->error = strdup(error);
+    /* The bars that a terminal would redraw many times a second are not for a log. */
+    if (status && !text_member(said, "progress"))
+        host_log(progress->host, BOTTLE_LOG_INFO, "%s%s%s", layer ? layer : "", layer ? ": " : "",
+                 status);
+    return true;
+}
+
+static bool feed_progress(void *context, const char *bytes, size_t length)
+{
+    struct progress *progress = context;
+
+    return feed_lines(&progress->lines, bytes, length);
+}
+
+/* exchange without its take and context. */
+static enum bottle_result exchange_with_progress(struct engine *engine,
+                                                 const struct bottle_host *host, const char *what,
+                                                 struct exchange *exchange, struct failure *failure)
+{
+    CLEANUP_FREE char *buffer = malloc(MAX_LINE + 1);
+    struct progress progress = {
+        .lines = {.buffer = buffer, .take = take_progress, .context = &progress}, .host = host};
+
+    if (!buffer)
+        return out_of_memory(failure);
+    exchange->take = feed_progress;
+    exchange->context = &progress;
+    enum bottle_result result = connection_exchange(engine, exchange, failure);
+    if (result == BOTTLE_OK)
+        (void)feed_progress(&progress, "\n", 1); /* the last line may lack its end */
+    if (result == BOTTLE_OK && progress.error)
+        result = failure_set(failure, BOTTLE_UNAVAILABLE, "engine %s: image %s: %s",
+                             engine->address, what, progress.error);
+    free(progress.error);
+    return result;
+}
+
+/* ---- archives ---- */
+
+enum bottle_result engine_put_files(struct engine *engine, const char *container,
+                                    const struct engine_file *files, size_t count,
+                                    struct failure *failure)
+{
+    CLEANUP_FREE char *path = NULL;
+    CLEANUP_FREE char *tar = NULL;
+    size_t length = 0;
+    enum bottle_result result = tar_write(files, count, &tar, &length, failure);
+
+    if (result != BOTTLE_OK)
+        return result;
+    if (asprintf(&path, "%s/containers/%s/archive?path=%%2F", engine->api_version, container) < 0) {
+        path = NULL;
+        return out_of_memory(failure);
+    }
+    const struct exchange exchange = {.method = "PUT",
+                                      .path = path,
+                                      .content_type = "application/x-tar",
+                                      .bytes = tar,
+                                      .length = length,
+                                      .timeout_ms = engine->timeout_ms};
+    return connection_exchange(engine, &exchange, failure);
+}
+
+/* The image config: https://github.com/moby/docker-image-spec, v1.2. */
+static json_object *image_config(const struct engine *engine, const char *layer_sha256,
+                                 json_object *labels)
+{
+    CLEANUP_JSON json_object *config = json_object_new_object();
+    json_object *rootfs = json_object_new_object(), *layers = json_object_new_array();
+    json_object *settings = json_object_new_object();
+    char layer[sizeof "sha256:" + SHA256_TEXT_SIZE];
+
+    (void)snprintf(layer, sizeof layer, "sha256:%s", layer_sha256);
+    bool built = append(layers, json_object_new_string(layer)) &&
+                 add(rootfs, "type", json_object_new_string("layers")) &&
+                 add(settings, "Labels", json_object_get(labels)) &&
+                 add(config, "architecture", json_object_new_string(engine->architecture)) &&
+                 add(config, "os", json_object_new_string("linux")) &&
+                 add(config, "created", json_object_new_string("1970-01-01T00:00:00Z"));
+    built = add(rootfs, "diff_ids", layers) && built;
+    built = add(config, "rootfs", rootfs) && built;
+    built = add(config, "config", settings) && built;
+    return built ? steal_pointer(&config) : NULL;
+}
+
+static json_object *image_manifest(const char *reference)
+{
+    CLEANUP_JSON json_object *manifest = json_object_new_array();
+    json_object *image = json_object_new_object();
+    json_object *names = json_object_new_array(), *layers = json_object_new_array();
+    bool built = add(image, "Config", json_object_new_string("config.json")) &&
+                 append(names, json_object_new_string(reference)) &&
+                 append(layers, json_object_new_string("layer.tar"));
+
+    built = add(image, "RepoTags", names) && built;
+    built = add(image, "Layers", layers) && built;
+    built = append(manifest, image) && built;
+    return built ? steal_pointer(&manifest) : NULL;
+}
+
+/* What `docker save` would write. */
+static enum bottle_result image_archive(const struct engine *engine, const char *reference,
+                                        const struct engine_file *files, size_t count,
+                                        json_object *labels, char **bytes, size_t *length,
+                                        struct failure *failure)
+{
+    CLEANUP_FREE char *layer = NULL;
+    size_t layer_length = 0;
+    char sha256[SHA256_TEXT_SIZE];
+    enum bottle_result result = tar_write(files, count, &layer, &layer_length, failure);
+
+    if (result == BOTTLE_OK)
+        result = tar_sha256(layer, layer_length, sha256, failure);
+    if (result != BOTTLE_OK)
+        return result;
+    CLEANUP_JSON json_object *config = image_config(engine, sha256, labels);
+    CLEANUP_JSON json_object *manifest = image_manifest(reference);
+    const char *config_text = config ? json_object_to_json_string(config) : NULL;
+    const char *manifest_text = manifest ? json_object_to_json_string(manifest) : NULL;
+    if (!config_text || !manifest_text)
+        return out_of_memory(failure);
+    const struct engine_file parts[] = {
+        {.path = "layer.tar", .mode = 0644, .bytes = layer, .length = layer_length},
+        {.path = "config.json", .mode = 0644, .bytes = config_text, .length = strlen(config_text)},
+        {.path = "manifest.json",
+         .mode = 0644,
+         .bytes = manifest_text,
+         .length = strlen(manifest_text)},
+    };
+    return tar_write(parts, sizeof parts / sizeof parts[0], bytes, length, failure);
+}
+
+enum bottle_result engine_load_image(struct engine *engine, const char *reference,
+                                     const struct engine_file *files, size_t count,
+                                     json_object *labels, struct failure *failure)
+{
+    CLEANUP_FREE char *tar = NULL;
+    CLEANUP_FREE char *path = NULL;
+    size_t length = 0;
+    enum bottle_result result =
+        image_archive(engine, reference, files, count, labels, &tar, &length, failure);
+
+    if (result != BOTTLE_OK)
+        return result;
+    if (asprintf(&path, "%s/images/load?quiet=1", engine->api_version) < 0) {
+        path = NULL;
+        return out_of_memory(failure);
+    }
+    struct exchange exchange = {.method = "POST",
+                                .path = path,
+                                .content_type = "application/x-tar",
+                                .bytes = tar,
+                                .length = length,
+                                .timeout_ms = engine->timeout_ms};
+    return exchange_with_progress(engine, NULL, reference, &exchange, failure);
+}
+
+enum bottle_result engine_pull_image(struct engine *engine, const struct bottle_host *host,
+                                     const char *reference, struct failure *failure)
+{
+    CLEANUP_FREE char *name = engine_escape(reference);
+    CLEANUP_FREE char *path = NULL;
+    const char *last = strrchr(reference, '/');
+    bool has_version = strpbrk(last ? last : reference, ":@") != NULL;
+
+    /* Without a tag the engine would pull every one that there is. */
+    if (!name || asprintf(&path, "%s/images/create?fromImage=%s%s", engine->api_version, name,
+                          has_version ? "" : "&tag=latest") < 0) {
+        path = NULL;
+        return out_of_memory(failure);
+    }
+    struct exchange exchange = {.method = "POST", .path = path, .stall_s = PULL_STALL_S};
+    return exchange_with_progress(engine, host, reference, &exchange, failure);
+}
+
+/* ---- programs ---- */
+
+static json_object *exec_request(const char *const *command)
+{
+    CLEANUP_JSON json_object *request = json_object_new_object();
+    json_object *words = json_object_new_array();
+    bool built = add(request, "AttachStdout", json_object_new_boolean(true)) &&
+                 add(request, "AttachStderr", json_object_new_boolean(true));
+
+    for (; *command; command++)
+        built = append(words, json_object_new_string(*command)) && built;
+    built = add(request, "Cmd", words) && built;
+    return built ? steal_pointer(&request) : NULL;
+}
+
+static enum bottle_result run_exec(struct engine *engine, const char *id, char **output,
+                                   struct failure *failure)
+{
+    static const char START[] = "{\"Detach\":false,\"Tty\":false}";
+    CLEANUP_FREE char *path = NULL;
+    struct collected collected = {0};
+    struct frames frames = {.take = collect, .context = &collected};
+
+    if (asprintf(&path, "%s/exec/%s/start", engine->api_version, id) < 0) {
+        path = NULL;
+        return out_of_memory(failure);
+    }
+    const struct exchange exchange = {.method = "POST",
+                                      .path = path,
+                                      .content_type = "application/json",
+                                      .bytes = START,
+                                      .length = sizeof START - 1,
+                                      .timeout_ms = engine->timeout_ms,
+                                      .take = feed_frames,
+                                      .context = &frames};
+    enum bottle_result result = connection_exchange(engine, &exchange, failure);
+    if (result == BOTTLE_OK && !collected.bytes && !collected.failed)
+        (void)collect(&collected, "", 0);
+    if (result == BOTTLE_OK && collected.failed)
+        result = out_of_memory(failure);
+    if (result == BOTTLE_OK)
+        *output = steal_pointer(&collected.bytes);
+    free(collected.bytes);
+    return result;
+}
+
+enum bottle_result engine_exec(struct engine *engine, const char *container,
+                               const char *const *command, char **output, struct failure *failure)
+{
+    CLEANUP_JSON json_object *request = exec_request(command);
+    CLEANUP_JSON json_object *created = NULL;
+
+    if (!request)
+        return out_of_memory(failure);
+    enum bottle_result result =
+        engine_call(engine, "POST", request, &created, failure, "/containers/%s/exec", container);
+    if (result != BOTTLE_OK)
+        return result;
+    CLEANUP_FREE char *id =
+        engine_escape(text_member(created, "Id") ? text_member(created, "Id") : "");
+    return id ? run_exec(engine, id, output, failure) : out_of_memory(failure);
+}
+
+static bool feed_log(void *context, const char *bytes, size_t length)
+{
+    return feed_lines(context, bytes, length);
+}
+
+enum bottle_result engine_follow_log(struct engine *engine, const char *container,
+                                     int64_t timeout_ms, bool (*take)(void *context, char *line),
+                                     void *context, struct failure *failure)
+{
+    CLEANUP_FREE char *path = NULL;
+    CLEANUP_FREE char *buffer = malloc(MAX_LINE + 1);
+    struct lines lines = {.buffer = buffer, .take = take, .context = context};
+    struct frames frames = {.take = feed_log, .context = &lines};
+
+    if (!buffer || asprintf(&path, "%s/containers/%s/logs?follow=1&stdout=1&stderr=1",
+                            engine->api_version, container) < 0) {
+        path = NULL;
+        return out_of_memory(failure);
+    }
+    const struct exchange exchange = {.method = "GET",
+                                      .path = path,
+                                      .timeout_ms = timeout_ms,
+                                      .take = feed_frames,
+                                      .context = &frames};
+    return connection_exchange(engine, &exchange, failure);
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * relay_config.c: what every backend with the relay tells it, from the plan and the start options.
+ * How it gets there, and what it says of networks, is the backend's.
+ */
+#include "relay_config.h"
+
+#include "common/utf8.h"
+#include "options.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* "127.0.0.1", "127.0.0.1:5353", "::1", "[::1]:5353" */
+static bool is_dns_server(const char *text)
+{
+    char host[RELAY_DNS_SERVER_SIZE];
+    const char *port = NULL;
+    unsigned char address[sizeof(struct in6_addr)];
+
+    if (strlen(text) >= sizeof host)
+        return false;
+    memcpy(host, text, strlen(text) + 1);
+    if (inet_pton(AF_INET6, host, address) == 1)
+        return true;
+    bool brackets = host[0] == '[';
+    char *end = strchr(host, brackets ? ']' : ':');
+    if (brackets && !end)
+        return false;
+    if (end) {
+        port = brackets ? end + 1 : end;
+        if (*port == ':')
+            port++;
+        else if (*port)
+            return false;
+        *end = '\0';
+    }
+    if (port && (strspn(port, "0123456789") != strlen(port) || strlen(port) > 5 || atoi(port) < 1 ||
+                 atoi(port) > 65535))
+        return false;
+    return inet_pton(brackets ? AF_INET6 : AF_INET, host + (brackets ? 1 : 0), address) == 1;
+}
+
+static enum bottle_result read_dns_servers(json_object *options, struct relay_config *config,
+                                           struct failure *failure)
+{
+    json_object *servers;
+
+    if (!json_object_object_get_ex(options, "dns_servers", &servers))
+        return BOTTLE_OK;
+    if (!json_object_is_type(servers, json_type_array) || json_object_array_length(servers) < 1 ||
+        json_object_array_length(servers) > RELAY_MAX_DNS_SERVERS)
+        return failure_set(
+            failure, BOTTLE_INVALID,
+            "start options: dns_servers is %s; it takes an array of 1 to %d addresses",
+            json_object_to_json_string(servers), RELAY_MAX_DNS_SERVERS);
+    config->dns_server_count = (uint32_t)json_object_array_length(servers);
+    for (uint32_t i = 0; i < config->dns_server_count; i++) {
+        json_object *server = json_object_array_get_idx(servers, i);
+        const char *text = json_object_get_string(server);
+        if (!json_object_is_type(server, json_type_string) || !is_dns_server(text))
+            return failure_set(
+                failure, BOTTLE_INVALID,
+                "start options: dns_servers[%u] is %s; it takes an IP address, or ADDRESS:PORT, or "
+                "[ADDRESS]:PORT",
+                i, json_object_to_json_string(server));
+        (void)snprintf(config->dns_servers[i], sizeof config->dns_servers[i], "%s", text);
+    }
+    return BOTTLE_OK;
+}
+
+static enum bottle_result read_sandbox(json_object *options, struct relay_config *config,
+                                       struct failure *failure)
+{
+    const char *sandbox = "best-effort";
+    enum bottle_result result = option_text(options, "sandbox", &sandbox, failure);
+
+    config->sandbox_required = strcmp(sandbox, "required") == 0;
+    if (result != BOTTLE_OK || config->sandbox_required || strcmp(sandbox, "best-effort") == 0)
+        return result;
+    return failure_set(failure, BOTTLE_INVALID,
+                       "start options: sandbox is \"%s\"; it takes \"required\" or \"best-effort\"",
+                       EXCERPT(sandbox));
+}
+
+enum bottle_result relay_config_take_options(struct relay_config *config, json_object *options,
+                                             struct failure *failure)
+{
+    enum bottle_result result;
+
+    config->resolve_timeout_ms = 5000;
+    config->dial_timeout_ms = 10000;
+    config->identification_timeout_ms = 30000;
+    config->event_log_max_bytes = 16 << 20;
+    result = option_integer(options, "resolve_timeout_ms", 1, DAY_MS, &config->resolve_timeout_ms,
+                            failure);
+    if (result == BOTTLE_OK)
+        result = option_integer(options, "dial_timeout_ms", 1, DAY_MS, &config->dial_timeout_ms,
+                                failure);
+    if (result == BOTTLE_OK)
+        result = option_integer(options, "identification_timeout_ms", 1, DAY_MS,
+                                &config->identification_timeout_ms, failure);
+    if (result == BOTTLE_OK)
+        result = option_integer(options, "event_log_max_bytes", 64 << 10, 1 << 30,
+                                &config->event_log_max_bytes, failure);
+    if (result == BOTTLE_OK)
+        result = read_dns_servers(options, config, failure);
+    if (result == BOTTLE_OK)
+        result = read_sandbox(options, config, failure);
+    return result;
+}
+
+enum bottle_result relay_config_take_plan(struct relay_config *config, const struct plan *plan,
+                                          struct failure *failure)
+{
+    uint64_t random;
+
+    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+        return failure_set(failure, BOTTLE_INTERNAL, "getrandom: %s", strerror(errno));
+    (void)snprintf(config->slug, sizeof config->slug, "%s", plan->slug);
+    (void)snprintf(config->instance, sizeof config->instance, "%016llx",
+                   (unsigned long long)random);
+    config->upstream_count = (uint32_t)plan->upstream_count;
+    for (size_t i = 0; i < plan->upstream_count; i++) {
+        const struct upstream *upstream = &plan->upstreams[i];
+        struct relay_upstream_config *to = &config->upstreams[i];
+        (void)snprintf(to->alias, sizeof to->alias, "%s", upstream->alias);
+        (void)snprintf(to->host, sizeof to->host, "%s", upstream->host);
+        to->listen_port = upstream->listen_port;
+        to->port = upstream->port;
+    }
+    return BOTTLE_OK;
+}
