@@ -37,6 +37,6 @@ struct backend {
                                  struct failure *failure);
 };
 
-extern const struct backend backend_native;
+extern const struct backend backend_native, backend_docker;
 
 #endif

@@ -23,8 +23,8 @@
 
 #include <string.h>
 
-static const struct backend *const BACKENDS[] = {&backend_native};
-static const char *const BACKEND_NAMES[] = {"native", NULL};
+static const struct backend *const BACKENDS[] = {&backend_native, &backend_docker};
+static const char *const BACKEND_NAMES[] = {"native", "docker", NULL};
 
 /* Hands the failure's text to the host. */
 static enum bottle_result finish(enum bottle_result result, const struct failure *failure,
@@ -57,7 +57,8 @@ static enum bottle_result find_backend(const char *name, size_t length,
         if (strlen((*backend)->name) == length && memcmp((*backend)->name, name, length) == 0)
             return BOTTLE_OK;
     }
-    return failure_set(failure, BOTTLE_INVALID, "backend \"%.*s\" is unknown; ssh_gate has: native",
+    return failure_set(failure, BOTTLE_INVALID,
+                       "backend \"%.*s\" is unknown; ssh_gate has: native, docker",
                        length > EXCERPT_BYTES ? EXCERPT_BYTES : (int)length, name);
 }
 

@@ -39,8 +39,9 @@ static bool is_dns_server(const char *text)
             return false;
         *end = '\0';
     }
-    if (port && (strspn(port, "0123456789") != strlen(port) || strlen(port) > 5 || atoi(port) < 1 ||
-                 atoi(port) > 65535))
+    long number = port ? strtol(port, NULL, 10) : 1;
+    if (port && (strspn(port, "0123456789") != strlen(port) || strlen(port) > 5 || number < 1 ||
+                 number > UINT16_MAX))
         return false;
     return inet_pton(brackets ? AF_INET6 : AF_INET, host + (brackets ? 1 : 0), address) == 1;
 }
@@ -113,6 +114,10 @@ enum bottle_result relay_config_take_options(struct relay_config *config, json_o
         result = read_sandbox(options, config, failure);
     return result;
 }
+
+_Static_assert(PLAN_MAX_UPSTREAMS <= RELAY_MAX_UPSTREAMS && PLAN_HOST_SIZE <= RELAY_HOST_SIZE &&
+                   PLAN_SLUG_SIZE <= RELAY_SLUG_SIZE,
+               "every plan fits into a config");
 
 enum bottle_result relay_config_take_plan(struct relay_config *config, const struct plan *plan,
                                           struct failure *failure)

@@ -4,5 +4,6 @@
 #define SSH_GATE_RELAY_IMAGE_H
 
 extern const unsigned char relay_image[], relay_image_end[];
+extern const char relay_image_sha256[]; /* of those bytes, hexadecimal */
 
 #endif

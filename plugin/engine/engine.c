@@ -11,6 +11,7 @@
 #include "connection.h"
 
 #include "cleanup.h"
+#include "json_object.h"
 #include "utf8.h"
 
 #include <stdarg.h>
@@ -77,16 +78,6 @@ static enum bottle_result take_address(struct engine *engine, const char *addres
 
 /* ---- the version ---- */
 
-static const char *text_member(json_object *object, const char *key)
-{
-    json_object *member;
-
-    return json_object_object_get_ex(object, key, &member) &&
-                   json_object_is_type(member, json_type_string)
-               ? json_object_get_string(member)
-               : "";
-}
-
 /* The minor number of "1.N"; -1: that is no version of this API. */
 static int api_minor(const char *text)
 {
@@ -98,9 +89,9 @@ static int api_minor(const char *text)
 
 static enum bottle_result agree(struct engine *engine, json_object *about, struct failure *failure)
 {
-    const char *newest = text_member(about, "ApiVersion");
-    const char *oldest = text_member(about, "MinAPIVersion");
-    const char *architecture = text_member(about, "Arch");
+    const char *newest = object_text(about, "ApiVersion");
+    const char *oldest = object_text(about, "MinAPIVersion");
+    const char *architecture = object_text(about, "Arch");
     int theirs = api_minor(newest);
 
     if (theirs < 0)

@@ -18,6 +18,7 @@
 
 #include "cleanup.h"
 #include "host_log.h"
+#include "json_object.h"
 #include "tar.h"
 
 #include <stdio.h>
@@ -30,23 +31,6 @@
 static enum bottle_result out_of_memory(struct failure *failure)
 {
     return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
-}
-
-/* Adds value, which is the object's from here on; false when memory ran out. */
-static bool add(json_object *object, const char *key, json_object *value)
-{
-    if (value && object && json_object_object_add(object, key, value) == 0)
-        return true;
-    (void)json_object_put(value);
-    return false;
-}
-
-static bool append(json_object *array, json_object *value)
-{
-    if (value && array && json_object_array_add(array, value) == 0)
-        return true;
-    (void)json_object_put(value);
-    return false;
 }
 
 /* ---- lines ---- */
@@ -119,27 +103,19 @@ struct progress {
     char *error; /* the engine's own words; NULL: none */
 };
 
-static const char *text_member(json_object *object, const char *key)
-{
-    json_object *member;
-
-    return json_object_object_get_ex(object, key, &member) ? json_object_get_string(member) : NULL;
-}
-
 static bool take_progress(void *context, char *line)
 {
     struct progress *progress = context;
     CLEANUP_JSON json_object *said = json_tokener_parse(line);
-    const char *error = text_member(said, "error");
-    const char *status = text_member(said, "status");
-    const char *layer = text_member(said, "id");
+    const char *error = object_text(said, "error");
+    const char *status = object_text(said, "status");
+    const char *layer = object_text(said, "id");
 
-    if (error && !progress->error)
+    if (error[0] && !progress->error)
         progress->error = strdup(error);
     /* The bars that a terminal would redraw many times a second are not for a log. */
-    if (status && !text_member(said, "progress"))
-        host_log(progress->host, BOTTLE_LOG_INFO, "%s%s%s", layer ? layer : "", layer ? ": " : "",
-                 status);
+    if (status[0] && !object_text(said, "progress")[0])
+        host_log(progress->host, BOTTLE_LOG_INFO, "%s%s%s", layer, layer[0] ? ": " : "", status);
     return true;
 }
 
@@ -209,15 +185,14 @@ static json_object *image_config(const struct engine *engine, const char *layer_
     char layer[sizeof "sha256:" + SHA256_TEXT_SIZE];
 
     (void)snprintf(layer, sizeof layer, "sha256:%s", layer_sha256);
-    bool built = append(layers, json_object_new_string(layer)) &&
-                 add(rootfs, "type", json_object_new_string("layers")) &&
-                 add(settings, "Labels", json_object_get(labels)) &&
-                 add(config, "architecture", json_object_new_string(engine->architecture)) &&
-                 add(config, "os", json_object_new_string("linux")) &&
-                 add(config, "created", json_object_new_string("1970-01-01T00:00:00Z"));
-    built = add(rootfs, "diff_ids", layers) && built;
-    built = add(config, "rootfs", rootfs) && built;
-    built = add(config, "config", settings) && built;
+    bool built = array_add_text(layers, layer) && object_add_text(rootfs, "type", "layers") &&
+                 object_add(settings, "Labels", json_object_get(labels)) &&
+                 object_add_text(config, "architecture", engine->architecture) &&
+                 object_add_text(config, "os", "linux") &&
+                 object_add_text(config, "created", "1970-01-01T00:00:00Z");
+    built = object_add(rootfs, "diff_ids", layers) && built;
+    built = object_add(config, "rootfs", rootfs) && built;
+    built = object_add(config, "config", settings) && built;
     return built ? steal_pointer(&config) : NULL;
 }
 
@@ -226,13 +201,12 @@ static json_object *image_manifest(const char *reference)
     CLEANUP_JSON json_object *manifest = json_object_new_array();
     json_object *image = json_object_new_object();
     json_object *names = json_object_new_array(), *layers = json_object_new_array();
-    bool built = add(image, "Config", json_object_new_string("config.json")) &&
-                 append(names, json_object_new_string(reference)) &&
-                 append(layers, json_object_new_string("layer.tar"));
+    bool built = object_add_text(image, "Config", "config.json") &&
+                 array_add_text(names, reference) && array_add_text(layers, "layer.tar");
 
-    built = add(image, "RepoTags", names) && built;
-    built = add(image, "Layers", layers) && built;
-    built = append(manifest, image) && built;
+    built = object_add(image, "RepoTags", names) && built;
+    built = object_add(image, "Layers", layers) && built;
+    built = array_add(manifest, image) && built;
     return built ? steal_pointer(&manifest) : NULL;
 }
 
@@ -317,12 +291,12 @@ static json_object *exec_request(const char *const *command)
 {
     CLEANUP_JSON json_object *request = json_object_new_object();
     json_object *words = json_object_new_array();
-    bool built = add(request, "AttachStdout", json_object_new_boolean(true)) &&
-                 add(request, "AttachStderr", json_object_new_boolean(true));
+    bool built = object_add(request, "AttachStdout", json_object_new_boolean(true)) &&
+                 object_add(request, "AttachStderr", json_object_new_boolean(true));
 
     for (; *command; command++)
-        built = append(words, json_object_new_string(*command)) && built;
-    built = add(request, "Cmd", words) && built;
+        built = array_add_text(words, *command) && built;
+    built = object_add(request, "Cmd", words) && built;
     return built ? steal_pointer(&request) : NULL;
 }
 
@@ -369,8 +343,7 @@ enum bottle_result engine_exec(struct engine *engine, const char *container,
         engine_call(engine, "POST", request, &created, failure, "/containers/%s/exec", container);
     if (result != BOTTLE_OK)
         return result;
-    CLEANUP_FREE char *id =
-        engine_escape(text_member(created, "Id") ? text_member(created, "Id") : "");
+    CLEANUP_FREE char *id = engine_escape(object_text(created, "Id"));
     return id ? run_exec(engine, id, output, failure) : out_of_memory(failure);
 }
 

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * container.c: the gate as a container.
+ *
+ * Two programs can be in it.  The relay comes as an image of its own: one file, named by that file's
+ * hash, loaded once for each version of the plugin and found again later.  Its config is its command
+ * line (relay/arguments.c).  Or the launcher names an image with sh and socat, and the program is the
+ * entrypoint script that prepare wrote.
+ *
+ * Either way the container has no capability, no new privileges, an unprivileged user, and limits.
+ * The relay's root is read-only too; the script has to be copied into a root that is not.
+ */
+#include "docker.h"
+
+#include "common/cleanup.h"
+#include "common/host_log.h"
+#include "relay_image.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RELAY_IMAGE_NAME "localhost/claude-bottle-ssh-gate"
+
+/* How the engine spells the architecture that the relay is built for. */
+#if defined(__x86_64__)
+#define ARCHITECTURE "amd64"
+#elif defined(__aarch64__)
+#define ARCHITECTURE "arm64"
+#elif defined(__arm__)
+#define ARCHITECTURE "arm"
+#elif defined(__i386__)
+#define ARCHITECTURE "386"
+#elif defined(__riscv) && __riscv_xlen == 64
+#define ARCHITECTURE "riscv64"
+#elif defined(__powerpc64__) && defined(__LITTLE_ENDIAN__)
+#define ARCHITECTURE "ppc64le"
+#elif defined(__s390x__)
+#define ARCHITECTURE "s390x"
+#else
+#error "name this architecture as GOARCH does"
+#endif
+
+/* The user and the group that own nothing.  Ports below 1024 are open to them inside. */
+static const char COMMON_SETTINGS[] =
+    "{\"User\": \"65534:65534\","
+    " \"HostConfig\": {"
+    "  \"CapDrop\": [\"ALL\"],"
+    "  \"SecurityOpt\": [\"no-new-privileges\"],"
+    "  \"Sysctls\": {\"net.ipv4.ip_unprivileged_port_start\": \"0\"}}}";
+
+/* ---- the relay's image ---- */
+
+static const char *relay_image_reference(char text[128])
+{
+    (void)snprintf(text, 128, RELAY_IMAGE_NAME ":%.64s", relay_image_sha256);
+    return text;
+}
+
+static enum bottle_result load_relay_image(struct engine *engine, const char *reference,
+                                           struct failure *failure)
+{
+    const struct engine_file relay = {.path = &RELAY_PATH[1],
+                                      .mode = 0555,
+                                      .bytes = relay_image,
+                                      .length = (size_t)(relay_image_end - relay_image)};
+    CLEANUP_JSON json_object *labels = json_object_new_object();
+
+    if (!object_add_text(labels, LABEL_SIDECAR, SIDECAR_NAME))
+        return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
+    return engine_load_image(engine, reference, &relay, 1, labels, failure);
+}
+
+static enum bottle_result provide_relay_image(struct engine *engine, struct failure *failure)
+{
+    char reference[128];
+    CLEANUP_JSON json_object *image = NULL;
+
+    if (strcmp(engine_architecture(engine), ARCHITECTURE) != 0)
+        return failure_set(failure, BOTTLE_UNAVAILABLE,
+                           "engine %s runs on %s, the relay in this ssh_gate.so on %s: use the "
+                           "plugin built for %s, or name an image with sh and socat",
+                           engine_address(engine), engine_architecture(engine), ARCHITECTURE,
+                           engine_architecture(engine));
+    enum bottle_result result = engine_call(engine, "GET", NULL, &image, failure, "/images/%s/json",
+                                            relay_image_reference(reference));
+    return result == BOTTLE_NOT_FOUND ? load_relay_image(engine, reference, failure) : result;
+}
+
+enum bottle_result docker_provide_image(const struct docker_start *start, struct failure *failure)
+{
+    const char *image = start->options.image;
+
+    if (!image)
+        return provide_relay_image(start->engine, failure);
+    enum bottle_result result =
+        engine_call(start->engine, "GET", NULL, NULL, failure, "/images/%s/json", image);
+    if (result != BOTTLE_NOT_FOUND)
+        return result;
+    host_log(start->host, BOTTLE_LOG_INFO, "engine %s has no image %s: pulling it",
+             engine_address(start->engine), image);
+    return engine_pull_image(start->engine, start->host, image, failure);
+}
+
+/* ---- labels ---- */
+
+/* Which launcher's it is, where several users and machines share an engine. */
+static bool add_owner(json_object *labels)
+{
+    char host[256] = "", owner[sizeof host + 16];
+
+    if (gethostname(host, sizeof host - 1))
+        return false;
+    (void)snprintf(owner, sizeof owner, "%u@%s", geteuid(), host);
+    return object_add_text(labels, LABEL_OWNER, owner);
+}
+
+static bool add_upstreams(json_object *labels, const struct relay_config *config)
+{
+    CLEANUP_JSON json_object *array = json_object_new_array();
+    bool added = array != NULL;
+
+    for (uint32_t i = 0; added && i < config->upstream_count; i++) {
+        const struct relay_upstream_config *upstream = &config->upstreams[i];
+        json_object *object = json_object_new_object();
+        added = object_add_text(object, "bottle_host_alias", upstream->alias) &&
+                object_add(object, "listen_port", json_object_new_int(upstream->listen_port)) &&
+                object_add_text(object, "upstream_host", upstream->host) &&
+                object_add(object, "upstream_port", json_object_new_int(upstream->port));
+        added = array_add(array, object) && added;
+    }
+    return added && object_add_text(labels, LABEL_UPSTREAMS, json_object_to_json_string(array));
+}
+
+static bool add_labels(json_object *container, const struct relay_config *config,
+                       const char *program)
+{
+    json_object *labels = json_object_new_object();
+
+    return object_add(container, "Labels", labels) &&
+           object_add_text(labels, LABEL_SIDECAR, SIDECAR_NAME) &&
+           object_add_text(labels, LABEL_SLUG, config->slug) &&
+           object_add_text(labels, LABEL_INSTANCE, config->instance) && add_owner(labels) &&
+           object_add_text(labels, LABEL_PROGRAM, program) &&
+           (strcmp(program, PROGRAM_RELAY) == 0 || add_upstreams(labels, config));
+}
+
+/* ---- settings ---- */
+
+/* Two files of half the size: the newest half at least is always there. */
+static bool add_log(json_object *host_config, int32_t max_bytes)
+{
+    json_object *log = json_object_new_object(), *settings = json_object_new_object();
+    char size[16];
+
+    (void)snprintf(size, sizeof size, "%d", max_bytes / 2);
+    bool added = object_add_text(settings, "max-size", size) &&
+                 object_add_text(settings, "max-file", "2") &&
+                 object_add_text(log, "Type", "json-file");
+    added = object_add(log, "Config", settings) && added;
+    return object_add(host_config, "LogConfig", log) && added;
+}
+
+static bool add_restart(json_object *host_config, const char *restart)
+{
+    json_object *policy = json_object_new_object();
+    bool added = object_add_text(policy, "Name", restart);
+
+    return object_add(host_config, "RestartPolicy", policy) && added;
+}
+
+/* The egress network is connected later: engines before API 1.44 take one network here. */
+static bool add_network(json_object *container, json_object *network)
+{
+    const char *name = json_object_get_string(object_member(network, "Name"));
+    json_object *networking = json_object_new_object(), *endpoints = json_object_new_object();
+    bool added = object_add(endpoints, name, json_object_new_object()) &&
+                 object_add_text(object_member(container, "HostConfig"), "NetworkMode", name);
+
+    added = object_add(networking, "EndpointsConfig", endpoints) && added;
+    return object_add(container, "NetworkingConfig", networking) && added;
+}
+
+static json_object *common_container(const struct docker_start *start, const char *program)
+{
+    const struct docker_options *options = &start->options;
+    CLEANUP_JSON json_object *container = json_tokener_parse(COMMON_SETTINGS);
+    json_object *host_config = object_member(container, "HostConfig");
+    int64_t memory = (int64_t)options->memory_limit_mib << 20;
+
+    if (!container || !add_labels(container, start->config, program) ||
+        !object_add(host_config, "Memory", json_object_new_int64(memory)) ||
+        !object_add(host_config, "PidsLimit", json_object_new_int(options->pids_limit)) ||
+        !add_log(host_config, start->config->event_log_max_bytes) ||
+        !add_restart(host_config, options->restart) || !add_network(container, start->internal))
+        return NULL;
+    return steal_pointer(&container);
+}
+
+/* ---- the relay ---- */
+
+static bool append_option(json_object *words, const char *option, const char *value)
+{
+    return array_add_text(words, option) && array_add_text(words, value);
+}
+
+static bool append_number(json_object *words, const char *option, int32_t number)
+{
+    char text[16];
+
+    (void)snprintf(text, sizeof text, "%d", number);
+    return append_option(words, option, text);
+}
+
+static bool append_subnets(json_object *words, json_object *network)
+{
+    json_object *subnets = object_member(object_member(network, "IPAM"), "Config");
+    size_t count =
+        json_object_is_type(subnets, json_type_array) ? json_object_array_length(subnets) : 0;
+    bool appended = true;
+
+    for (size_t i = 0; appended && i < count; i++) {
+        json_object *subnet = object_member(json_object_array_get_idx(subnets, i), "Subnet");
+        if (subnet)
+            appended = append_option(words, "--listen", json_object_get_string(subnet));
+    }
+    return appended;
+}
+
+static bool append_upstream(json_object *words, const struct relay_upstream_config *upstream)
+{
+    char text[2 * RELAY_HOST_SIZE + sizeof ",65535,,65535"];
+
+    (void)snprintf(text, sizeof text, "%s,%u,%s,%u", upstream->alias, upstream->listen_port,
+                   upstream->host, upstream->port);
+    return append_option(words, "--upstream", text);
+}
+
+/* relay/arguments.c reads it. */
+static bool append_arguments(json_object *words, const struct relay_config *config,
+                             json_object *network)
+{
+    bool appended =
+        array_add_text(words, "serve") && append_option(words, "--slug", config->slug) &&
+        append_option(words, "--instance", config->instance) && append_subnets(words, network) &&
+        append_number(words, "--resolve-timeout-ms", config->resolve_timeout_ms) &&
+        append_number(words, "--dial-timeout-ms", config->dial_timeout_ms) &&
+        append_number(words, "--identification-timeout-ms", config->identification_timeout_ms) &&
+        (!config->sandbox_required || append_option(words, "--sandbox", "required"));
+
+    for (uint32_t i = 0; appended && i < config->dns_server_count; i++)
+        appended = append_option(words, "--dns-server", config->dns_servers[i]);
+    for (uint32_t i = 0; appended && i < config->upstream_count; i++)
+        appended = append_upstream(words, &config->upstreams[i]);
+    return appended;
+}
+
+static json_object *container_of_relay(const struct docker_start *start)
+{
+    CLEANUP_JSON json_object *container = common_container(start, PROGRAM_RELAY);
+    json_object *host_config = object_member(container, "HostConfig");
+    json_object *entrypoint = json_object_new_array(), *words = json_object_new_array();
+    char reference[128];
+    /* With a restart policy the engine does not remove a container that ended. */
+    bool removes_itself = strcmp(start->options.restart, "no") == 0;
+    bool built = array_add_text(entrypoint, RELAY_PATH) &&
+                 append_arguments(words, start->config, start->internal);
+
+    built = object_add(container, "Entrypoint", entrypoint) && built;
+    built = object_add(container, "Cmd", words) && built;
+    built = built && object_add_text(container, "Image", relay_image_reference(reference)) &&
+            object_add(host_config, "ReadonlyRootfs", json_object_new_boolean(true)) &&
+            object_add(host_config, "AutoRemove", json_object_new_boolean(removes_itself));
+    return built ? steal_pointer(&container) : NULL;
+}
+
+/* ---- the script ---- */
+
+static json_object *container_of_script(const struct docker_start *start)
+{
+    CLEANUP_JSON json_object *container = common_container(start, PROGRAM_SCRIPT);
+    json_object *entrypoint = json_object_new_array(), *words = json_object_new_array();
+    bool built =
+        array_add_text(entrypoint, "/bin/sh") && array_add_text(words, "/" ENTRYPOINT_FILE);
+
+    built = object_add(container, "Entrypoint", entrypoint) && built;
+    built = object_add(container, "Cmd", words) && built;
+    built = built && object_add_text(container, "Image", start->options.image);
+    return built ? steal_pointer(&container) : NULL;
+}
+
+json_object *docker_describe_container(const struct docker_start *start)
+{
+    return start->options.image ? container_of_script(start) : container_of_relay(start);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * networks.c: the bottle's internal network and its egress network, which the launcher made.
+ *
+ * They are looked at before anything is made: a gate on a network that is not internal would stand
+ * beside a way out, and the agent could walk around it.
+ */
+#include "docker.h"
+
+#include "common/cleanup.h"
+#include "common/utf8.h"
+
+#include <string.h>
+
+static bool is_network_name(const char *text)
+{
+    size_t length =
+        strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
+
+    return length > 0 && length < 256 && text[length] == '\0' && !strchr("_.-", text[0]);
+}
+
+static enum bottle_result find_network(struct engine *engine, const char *what, const char *name,
+                                       json_object **network, struct failure *failure)
+{
+    CLEANUP_JSON json_object *found = NULL;
+
+    if (!is_network_name(name))
+        return failure_set(failure, BOTTLE_INVALID,
+                           "%s: \"%s\" is no network of an engine; give its name", what,
+                           EXCERPT(name));
+    enum bottle_result result =
+        engine_call(engine, "GET", NULL, &found, failure, "/networks/%s", name);
+    if (result != BOTTLE_OK && result != BOTTLE_NOT_FOUND)
+        return result;
+    /* The engine also takes the start of an ID for a name. */
+    if (strcmp(object_text(found, "Name"), name) != 0 &&
+        strcmp(object_text(found, "Id"), name) != 0)
+        return failure_set(failure, BOTTLE_UNAVAILABLE,
+                           "%s: engine %s has no network \"%s\"; create it before start", what,
+                           engine_address(engine), name);
+    *network = steal_pointer(&found);
+    return BOTTLE_OK;
+}
+
+static bool has_subnet(json_object *network)
+{
+    json_object *subnets = object_member(object_member(network, "IPAM"), "Config");
+
+    return json_object_is_type(subnets, json_type_array) && json_object_array_length(subnets) > 0;
+}
+
+enum bottle_result docker_find_networks(struct docker_start *start, struct failure *failure)
+{
+    const struct plan *plan = start->plan;
+    enum bottle_result result = find_network(start->engine, "internal_network",
+                                             plan->internal_network, &start->internal, failure);
+
+    if (result == BOTTLE_OK)
+        result = find_network(start->engine, "egress_network", plan->egress_network, &start->egress,
+                              failure);
+    if (result != BOTTLE_OK)
+        return result;
+    if (!json_object_get_boolean(object_member(start->internal, "Internal")))
+        return failure_set(failure, BOTTLE_INVALID,
+                           "internal_network: network \"%s\" is not internal, so it would be a way "
+                           "out of the bottle; create it with --internal",
+                           plan->internal_network);
+    if (!has_subnet(start->internal))
+        return failure_set(failure, BOTTLE_INVALID,
+                           "internal_network: network \"%s\" has no subnet; create it with one",
+                           plan->internal_network);
+    if (strcmp(object_text(start->internal, "Id"), object_text(start->egress, "Id")) == 0)
+        return failure_set(failure, BOTTLE_INVALID,
+                           "egress_network: \"%s\" is the internal network itself; give the one "
+                           "that leads to the upstreams",
+                           plan->egress_network);
+    return BOTTLE_OK;
+}

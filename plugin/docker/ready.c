@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ready.c: waiting until the gate accepts connections on every port.
+ *
+ * The relay says so itself: its event line "started" comes when all its sockets listen, and is read
+ * from the container's log.  The script says nothing, so the kernel's table of sockets is read inside
+ * the container, with the shell that the script needs too.
+ */
+#include "docker.h"
+
+#include "common/cleanup.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define LAST_LINE_SIZE 256
+
+struct relay_word {
+    bool started;
+    char message[FAILURE_MESSAGE_SIZE]; /* of "start-failed"; empty: that was not said */
+    char last_line[LAST_LINE_SIZE];
+};
+
+static bool take_relay_line(void *context, char *line)
+{
+    struct relay_word *word = context;
+    CLEANUP_JSON json_object *event = json_tokener_parse(line);
+    const char *name = object_text(event, "event");
+
+    (void)snprintf(word->last_line, sizeof word->last_line, "%s", line);
+    word->started = strcmp(name, "started") == 0;
+    if (strcmp(name, "start-failed") == 0)
+        (void)snprintf(word->message, sizeof word->message, "%s", object_text(event, "message"));
+    return !word->started && word->message[0] == '\0';
+}
+
+static enum bottle_result wait_for_relay(const struct docker_start *start, struct failure *failure)
+{
+    struct relay_word word = {0};
+    enum bottle_result result = engine_follow_log(
+        start->engine, start->id, start->options.start_timeout_ms, take_relay_line, &word, failure);
+
+    if (word.started)
+        return BOTTLE_OK;
+    if (word.message[0])
+        return failure_set(failure, BOTTLE_UNAVAILABLE, "the relay in container %s: %s",
+                           start->name, word.message);
+    if (result == BOTTLE_TIMEOUT)
+        return failure_set(failure, BOTTLE_TIMEOUT,
+                           "the relay in container %s was not ready within start_timeout_ms, %d ms",
+                           start->name, start->options.start_timeout_ms);
+    if (result == BOTTLE_OK || result == BOTTLE_NOT_FOUND || result == BOTTLE_CONFLICT)
+        return failure_set(failure, BOTTLE_UNAVAILABLE,
+                           "the relay in container %s ended before it was ready%s%s", start->name,
+                           word.last_line[0] ? ": " : "", word.last_line);
+    return result;
+}
+
+/* The kernel's table of sockets (proc(5), /proc/net/tcp): is there one that listens on the port? */
+static bool listens(const char *table, uint16_t port)
+{
+    for (const char *line = table; line; line = strchr(line, '\n')) {
+        unsigned int local_port, state;
+        line += *line == '\n';
+        if (sscanf(line, " %*d: %*[0-9A-F]:%x %*[0-9A-F]:%*x %x", &local_port, &state) == 2 &&
+            state == 0x0a && local_port == port)
+            return true;
+    }
+    return false;
+}
+
+static bool all_listen(const char *table, const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->upstream_count; i++)
+        if (!listens(table, plan->upstreams[i].listen_port))
+            return false;
+    return true;
+}
+
+static bool take_last_line(void *context, char *line)
+{
+    (void)snprintf(context, LAST_LINE_SIZE, "%s", line);
+    return true;
+}
+
+static enum bottle_result script_ended(const struct docker_start *start, struct failure *failure)
+{
+    char last_line[LAST_LINE_SIZE] = "nothing";
+    struct failure ignored; /* without the log the message just says less */
+
+    (void)engine_follow_log(start->engine, start->id, start->options.engine_timeout_ms,
+                            take_last_line, last_line, &ignored);
+    return failure_set(failure, BOTTLE_UNAVAILABLE,
+                       "the script in container %s, image %s, ended before every port listened; "
+                       "the image needs sh and socat; its last words: %s",
+                       start->name, start->options.image, last_line);
+}
+
+/* Needs no program but the shell that runs the script too. */
+static enum bottle_result wait_for_script(const struct docker_start *start, struct failure *failure)
+{
+    static const char *const COMMAND[] = {
+        "/bin/sh", "-c",
+        "for table in /proc/net/tcp /proc/net/tcp6; do"
+        " [ -r $table ] && while read -r line; do echo \"$line\"; done <$table; done",
+        NULL};
+    int64_t end_ms = docker_now_ms() + start->options.start_timeout_ms;
+
+    do {
+        CLEANUP_JSON json_object *container = NULL;
+        CLEANUP_FREE char *table = NULL;
+        enum bottle_result result = gate_find(start->engine, &start->target, &container, failure);
+        if (result == BOTTLE_OK && !gate_is_running(container))
+            return script_ended(start, failure);
+        if (result == BOTTLE_OK)
+            result = engine_exec(start->engine, start->id, COMMAND, &table, failure);
+        if (result == BOTTLE_CONFLICT)
+            continue; /* it ended just now; the next look shows */
+        if (result != BOTTLE_OK)
+            return result;
+        if (all_listen(table, start->plan))
+            return BOTTLE_OK;
+        docker_pause();
+    } while (docker_now_ms() < end_ms);
+    return failure_set(failure, BOTTLE_TIMEOUT,
+                       "the script in container %s did not listen on every port within "
+                       "start_timeout_ms, %d ms; the image %s needs sh and socat",
+                       start->name, start->options.start_timeout_ms, start->options.image);
+}
+
+enum bottle_result docker_wait_until_ready(const struct docker_start *start,
+                                           struct failure *failure)
+{
+    return start->options.image ? wait_for_script(start, failure) : wait_for_relay(start, failure);
+}
