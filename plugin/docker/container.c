@@ -99,7 +99,13 @@ enum bottle_result docker_provide_image(const struct docker_start *start, struct
         return result;
     host_log(start->host, BOTTLE_LOG_INFO, "engine %s has no image %s: pulling it",
              engine_address(start->engine), image);
-    return engine_pull_image(start->engine, start->host, image, failure);
+    struct failure pulling;
+    result = engine_pull_image(start->engine, start->host, image, &pulling);
+    return result == BOTTLE_OK
+               ? result
+               : failure_set(failure, result,
+                             "image %s is not there, and the engine cannot pull it: %s", image,
+                             pulling.message);
 }
 
 /* ---- labels ---- */

@@ -139,9 +139,8 @@ static enum bottle_result undo(const struct docker_start *start, enum bottle_res
     if (undone == BOTTLE_OK || undone == BOTTLE_NOT_FOUND)
         return result;
     return failure_set(
-        failure, result,
-        "%.700s; container %s may be left: stop docker:%s:%s when the engine is back",
-        first.message, start->name, start->target.slug, start->target.instance);
+        failure, result, "%.500s; container %s may be left, stop docker:%s:%s later: %.300s",
+        first.message, start->name, start->target.slug, start->target.instance, undoing.message);
 }
 
 static enum bottle_result start_with_engine(struct docker_start *start, struct failure *failure)
