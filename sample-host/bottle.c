@@ -270,7 +270,7 @@ void bottle_drop_idle(struct bottle *bottle)
 
 /* ---- start and stop ---- */
 
-static bool configure_sidecar(struct sidecar *sidecar, const struct bottle *bottle,
+static bool configure_sidecar(struct sidecar *sidecar, struct bottle *bottle,
                               const struct request *request, const char *internal_network,
                               const char *egress_network)
 {
@@ -278,6 +278,8 @@ static bool configure_sidecar(struct sidecar *sidecar, const struct bottle *bott
     const char *backend = request->value[OPTION_BACKEND];
     char list[256] = "";
     char target[256];
+    char own_internal[64];
+    char own_egress[64];
     size_t i = 0;
 
     for (; backend != NULL && table->backends[i] != NULL; i++) {
@@ -291,11 +293,19 @@ static bool configure_sidecar(struct sidecar *sidecar, const struct bottle *bott
     if (backend == NULL)
         return fail("%s has no backend \"%s\"; it has: %s", table->name,
                     request->value[OPTION_BACKEND], list);
-    if (egress_network == NULL && strcmp(backend, "native") == 0)
-        egress_network = "host";
+    bool in_engine = strcmp(backend, "docker") == 0;
+    bottle->in_engine |= in_engine;
+    (void)snprintf(own_internal, sizeof own_internal, INTERNAL_NETWORK_PREFIX "%s", bottle->slug);
+    (void)snprintf(own_egress, sizeof own_egress, EGRESS_NETWORK_PREFIX "%s", bottle->slug);
+    if (internal_network == NULL && in_engine)
+        internal_network = own_internal;
+    if (internal_network == NULL)
+        return fail(
+            "%s: backend %s needs --internal-network: an IP address of this machine, or the "
+            "path of a network namespace, such as /proc/PID/ns/net",
+            table->name, backend);
     if (egress_network == NULL)
-        return fail("%s: backend %s needs --egress-network: the network to dial from", table->name,
-                    backend);
+        egress_network = in_engine ? own_egress : "host";
     (void)snprintf(target, sizeof target, "%s:%s", backend, bottle->slug);
     return set_text(sidecar->plan, "internal_network", internal_network) &&
            set_text(sidecar->plan, "egress_network", egress_network) &&
@@ -341,7 +351,7 @@ static bool start_sidecar(struct sidecar *sidecar, const struct request *request
 bool bottle_start(struct bottle *bottle, const struct request *request, bool exit_with_launcher,
                   const struct directory *directory)
 {
-    if (!state_save(directory, bottle))
+    if (!state_save(directory, bottle) || (bottle->in_engine && !networks_provide(bottle)))
         return false;
     for (size_t i = 0; i < bottle->count; i++) {
         if (!start_sidecar(&bottle->sidecars[i], request, exit_with_launcher) ||
@@ -367,7 +377,8 @@ bool bottle_stop(const struct bottle *bottle)
 
 bool bottle_end(const struct bottle *bottle, const struct directory *directory)
 {
-    return bottle_stop(bottle) && directory_remove(directory);
+    return bottle_stop(bottle) && (!bottle->in_engine || networks_remove(bottle->slug)) &&
+           directory_remove(directory);
 }
 
 bool bottle_give_up(struct bottle *bottle, const struct directory *directory)
@@ -389,6 +400,7 @@ bool bottle_attach(struct bottle *bottle, const struct request *request, struct 
         struct sidecar *sidecar = &bottle->sidecars[i];
         const char *name = text_member(sidecar->record, "sidecar");
         const char *path = text_member(sidecar->record, "plugin");
+        bottle->in_engine |= strcmp(text_member(sidecar->record, "backend"), "docker") == 0;
         sidecar->plugin = find_plugin(plugins, name);
         if (sidecar->plugin == NULL && add_plugin(plugins, path))
             sidecar->plugin = find_plugin(plugins, name);

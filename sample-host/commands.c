@@ -306,7 +306,11 @@ int command_down(const struct request *request)
     CLEANUP_DIRECTORY struct directory root = NO_DIRECTORY;
     struct takedown takedown = {request, false};
 
-    if (!state_open(&root) || !state_walk(&root, request, take_down, &takedown))
+    if (!state_open(&root))
+        return STATUS_FAILED;
+    if (request->value[OPTION_ORPHANS] != NULL)
+        return remove_orphans(&root, request) ? STATUS_OK : STATUS_FAILED;
+    if (!state_walk(&root, request, take_down, &takedown))
         return STATUS_FAILED;
     if (!takedown.found)
         say_not_up(&root, request);

@@ -115,6 +115,7 @@ static const struct option options[OPTION_COUNT + 1] = {
     [OPTION_OPTIONS] = {"options", required_argument, NULL, FIRST_VALUE + OPTION_OPTIONS},
     [OPTION_EVENTS] = {"events", required_argument, NULL, FIRST_VALUE + OPTION_EVENTS},
     [OPTION_JSON] = {"json", no_argument, NULL, FIRST_VALUE + OPTION_JSON},
+    [OPTION_ORPHANS] = {"orphans", no_argument, NULL, FIRST_VALUE + OPTION_ORPHANS},
     [OPTION_HELP] = {"help", no_argument, NULL, FIRST_VALUE + OPTION_HELP},
 };
 
@@ -152,14 +153,19 @@ static const struct command {
      MANIFEST_HELP SLUG_HELP
      "\nThe files that the plans name are in a temporary directory, which is removed again.\n",
      BIT(OPTION_MANIFEST) | BIT(OPTION_SLUG), true, false, command_plan},
-    {"up", "up BOTTLE --internal-network N [OPTION]…", "start the bottle's sidecars",
+    {"up", "up BOTTLE [--internal-network N] [OPTION]…", "start the bottle's sidecars",
      "  --internal-network N\n"
-     "                      where the bottle reaches them: an IP address of this machine or the "
-     "path\n"
-     "                      of a network namespace (native), the name of a network (docker)\n"
-     "  --egress-network N  where they dial from: \"host\" or the path of a network namespace "
-     "(native;\n"
-     "                      default: host), the name of a network (docker)\n"
+     "                      where the bottle reaches them.  Backend native: an IP address of this "
+     "machine\n"
+     "                      or the path of a network namespace.  Backend docker: the name of a "
+     "network;\n"
+     "                      default: claude-bottle-net-SLUG\n"
+     "  --egress-network N  where they dial from.  Backend native: \"host\", the default, or the "
+     "path of a\n"
+     "                      network namespace.  Backend docker: the name of a network; default:\n"
+     "                      claude-bottle-egress-SLUG\n"
+     "                      A network that the engine has not is made, and removed again by "
+     "down.\n"
      "  --backend B         default: each sidecar's first\n" MANIFEST_HELP SLUG_HELP OPTIONS_HELP,
      BIT(OPTION_MANIFEST) | BIT(OPTION_SLUG) | BIT(OPTION_BACKEND) | BIT(OPTION_INTERNAL_NETWORK) |
          BIT(OPTION_EGRESS_NETWORK) | BIT(OPTION_OPTIONS),
@@ -170,10 +176,14 @@ static const struct command {
      "is\n"
      "not up or a sidecar that was started does not run.\n",
      BIT(OPTION_JSON), true, true, command_status},
-    {"down", "down BOTTLE [OPTION]…", "stop the bottle's sidecars",
+    {"down", "down BOTTLE|--orphans [OPTION]…", "stop the bottle's sidecars",
      "  --slug S            only this run; default: every run of BOTTLE\n"
+     "  --orphans           instead of BOTTLE: remove the containers and networks that this "
+     "user's\n"
+     "                      sample-host left in the engine, of slugs that \"status\" does not "
+     "list\n"
      "\nA bottle that is not up is no error.\n",
-     BIT(OPTION_SLUG), true, false, command_down},
+     BIT(OPTION_SLUG) | BIT(OPTION_ORPHANS), true, true, command_down},
     {"run", "run BOTTLE [OPTION]… -- COMMAND [ARGUMENT]…",
      "run a command that reaches the bottle's sidecars and nothing else",
      MANIFEST_HELP SLUG_HELP
@@ -285,10 +295,10 @@ static bool check_request(const struct command *command, const struct request *r
     }
     if (command->bottle && !command->optional && request->bottle == NULL)
         return fail("%s needs the name of a bottle: sample-host %s", command->name, command->usage);
-    if (command->function == command_up && request->value[OPTION_INTERNAL_NETWORK] == NULL)
-        return fail("up needs --internal-network: an IP address of this machine or the path of a "
-                    "network namespace, such as /proc/PID/ns/net (backend native); the name of a "
-                    "network (backend docker)");
+    if (command->function == command_down &&
+        (request->bottle == NULL) == (request->value[OPTION_ORPHANS] == NULL))
+        return fail("down needs the name of a bottle, or --orphans: sample-host %s",
+                    command->usage);
     if (command->function == command_run && (request->command == NULL || *request->command == NULL))
         return fail("run needs a command: sample-host %s", command->usage);
     if (command->function != command_run && request->command != NULL)

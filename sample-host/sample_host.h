@@ -6,6 +6,7 @@
  * commands.c the commands, but for the one that has a file of its own
  * bottle.c   the manifest, the plugins, and a bottle's sidecars: prepare, start, stop
  * state.c    what runs, written down where another shell finds it
+ * networks.c the networks of a bottle that runs in an engine
  * run.c      the command `run`, outside the bottle; inside.c: inside
  *
  * A function that returns a bool has reported, when it returns false, what is wrong.
@@ -40,6 +41,7 @@ enum option_index {
     OPTION_OPTIONS,
     OPTION_EVENTS,
     OPTION_JSON,
+    OPTION_ORPHANS,
     OPTION_HELP,
     OPTION_COUNT,
 };
@@ -98,6 +100,7 @@ struct bottle {
     char *slug;
     struct sidecar sidecars[SIDECAR_MAX];
     size_t count;
+    bool in_engine; /* a sidecar has the backend "docker" */
 };
 #define CLEANUP_BOTTLE __attribute__((cleanup(bottle_clear)))
 
@@ -122,7 +125,8 @@ void bottle_drop_idle(struct bottle *bottle);
 
 /*
  * Chooses the backend, the request's or each sidecar's first, and fills in the networks.
- * @egress_network: NULL: "host" for a backend "native", an error for another
+ * @internal_network, @egress_network: NULL: for a backend "docker" the bottle's own (networks.c); else
+ *                    the egress network "host", and an error for the internal one
  */
 bool bottle_configure(struct bottle *bottle, const struct request *request,
                       const char *internal_network, const char *egress_network);
@@ -134,7 +138,7 @@ bool bottle_start(struct bottle *bottle, const struct request *request, bool exi
 /* Stops the sidecars, last one first, all that can be stopped. */
 bool bottle_stop(const struct bottle *bottle);
 
-/* Stops the sidecars and, when all are stopped, removes the directory. */
+/* Stops the sidecars and, when all are stopped, removes the bottle's networks and the directory. */
 bool bottle_end(const struct bottle *bottle, const struct directory *directory);
 
 /* The same for a bottle that did not come up: those of its sidecars that were started. */
@@ -192,6 +196,18 @@ typedef bool (*state_visit)(void *context, struct directory *directory, struct b
 /* Visits the bottles that the request names: BOTTLE and --slug, or all.  False if anything failed. */
 bool state_walk(const struct directory *root, const struct request *request, state_visit visit,
                 void *context);
+
+/* ---- networks.c ---- */
+
+#define INTERNAL_NETWORK_PREFIX "claude-bottle-net-"
+#define EGRESS_NETWORK_PREFIX   "claude-bottle-egress-"
+
+/* Makes those networks of the bottle's plans that the engine has not. */
+bool networks_provide(const struct bottle *bottle);
+/* Removes those that networks_provide() made for the slug. */
+bool networks_remove(const char *slug);
+/* Removes this user's containers and networks of slugs that are not written down; says which. */
+bool remove_orphans(const struct directory *root, const struct request *request);
 
 /* ---- the commands: each returns the exit status ---- */
 

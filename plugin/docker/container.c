@@ -18,7 +18,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define RELAY_IMAGE_NAME "localhost/claude-bottle-ssh-gate"
 
@@ -110,15 +109,11 @@ enum bottle_result docker_provide_image(const struct docker_start *start, struct
 
 /* ---- labels ---- */
 
-/* Which launcher's it is, where several users and machines share an engine. */
 static bool add_owner(json_object *labels)
 {
-    char host[256] = "", owner[sizeof host + 16];
+    char owner[ENGINE_OWNER_SIZE];
 
-    if (gethostname(host, sizeof host - 1))
-        return false;
-    (void)snprintf(owner, sizeof owner, "%u@%s", geteuid(), host);
-    return object_add_text(labels, LABEL_OWNER, owner);
+    return engine_owner(owner) && object_add_text(labels, LABEL_OWNER, owner);
 }
 
 static bool add_upstreams(json_object *labels, const struct relay_config *config)

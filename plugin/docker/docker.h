@@ -17,6 +17,7 @@
 
 #include "common/json_object.h"
 #include "engine/engine.h"
+#include "engine/labels.h"
 #include "relay_config.h"
 
 #include <stdbool.h>
@@ -28,10 +29,7 @@
 #define CONTAINER_NAME_SIZE (sizeof CONTAINER_PREFIX + PLAN_SLUG_SIZE)
 #define RELAY_PATH          "/ssh-gate-relay" /* in the relay's image */
 
-#define LABEL_SIDECAR   "com.claude-bottle.sidecar" /* SIDECAR_NAME; the relay's image has it too */
-#define LABEL_SLUG      "com.claude-bottle.slug"
-#define LABEL_INSTANCE  "com.claude-bottle.instance"
-#define LABEL_OWNER     "com.claude-bottle.owner"     /* USER-ID@HOST of the launcher */
+/* Beside those of engine/labels.h. */
 #define LABEL_PROGRAM   "com.claude-bottle.program"   /* PROGRAM_RELAY or PROGRAM_SCRIPT */
 #define LABEL_UPSTREAMS "com.claude-bottle.upstreams" /* JSON array; PROGRAM_SCRIPT alone */
 #define PROGRAM_RELAY   "relay"
