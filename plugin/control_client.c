@@ -164,7 +164,7 @@ enum bottle_result control_stop(const struct target *target, struct failure *fai
     if (result != BOTTLE_OK && process < 0)
         return result;
     /* A relay that did not take the request is about to end, or hangs. */
-    if (!(process >= 0 ? relay_process_end(process) : wait_readable(fd, ANSWER_WAIT_MS)))
+    if (!(process >= 0 ? wait_process_end(process) : wait_readable(fd, ANSWER_WAIT_MS)))
         return failure_set(
             failure, BOTTLE_TIMEOUT,
             "native:%s: the relay, process %d, ends neither by request nor by SIGKILL",

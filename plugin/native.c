@@ -233,7 +233,7 @@ static enum bottle_result run_relay(const struct bottle_host *host, const struct
      * them. */
     if (result != BOTTLE_OK && process_fd >= 0) {
         (void)close(steal_fd(&setup_fd));
-        (void)relay_process_end(process_fd);
+        (void)wait_process_end(process_fd);
     }
     return result;
 }

@@ -45,8 +45,6 @@
  * writing. */
 #define BUSY_RETRIES 50
 #define BUSY_WAIT_NS 2000000
-#define END_WAIT_MS  3000
-#define KILL_WAIT_MS 3000
 
 struct child {
     int image_fd, null_fd, event_log_fd, setup_fd;
@@ -204,18 +202,4 @@ enum bottle_result relay_process_run(const char *slug, int stage_fd, int event_l
     *setup_fd = steal_fd(&ours);
     *process_fd = child.process_fd;
     return BOTTLE_OK;
-}
-
-bool relay_process_end(int process_fd)
-{
-    siginfo_t information;
-
-    if (!wait_readable(process_fd, END_WAIT_MS) &&
-        (syscall(SYS_pidfd_send_signal, process_fd, SIGKILL, NULL, 0) ||
-         !wait_readable(process_fd, KILL_WAIT_MS)))
-        return false;
-    /* A relay whose launcher is init or a subreaper is the launcher's child, though not by its doing.
-     */
-    (void)waitid((idtype_t)P_PIDFD, (id_t)process_fd, &information, WEXITED | WNOHANG | __WALL);
-    return true;
 }

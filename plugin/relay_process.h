@@ -19,10 +19,4 @@
 enum bottle_result relay_process_run(const char *slug, int stage_fd, int event_log_fd,
                                      int *setup_fd, int *process_fd, struct failure *failure);
 
-/*
- * Waits until the relay, which was told to go, has ended, and kills it if it does not by itself.
- * False: not even then.
- */
-bool relay_process_end(int process_fd);
-
 #endif

@@ -270,6 +270,34 @@ void bottle_drop_idle(struct bottle *bottle)
 
 /* ---- start and stop ---- */
 
+/* What is NULL becomes the backend's default, if it has one. */
+static bool set_networks(struct sidecar *sidecar, const struct bottle *bottle, const char *backend,
+                         const char *internal_network, const char *egress_network)
+{
+    const char *name = bottle_plugin_table(sidecar->plugin)->name;
+    bool in_engine = strcmp(backend, "docker") == 0;
+    char own_internal[64];
+    char own_egress[64];
+
+    (void)snprintf(own_internal, sizeof own_internal, INTERNAL_NETWORK_PREFIX "%s", bottle->slug);
+    (void)snprintf(own_egress, sizeof own_egress, EGRESS_NETWORK_PREFIX "%s", bottle->slug);
+    if (internal_network == NULL && in_engine)
+        internal_network = own_internal;
+    if (egress_network == NULL && in_engine)
+        egress_network = own_egress;
+    if (egress_network == NULL && strcmp(backend, "native") == 0)
+        egress_network = "host";
+    if (internal_network == NULL)
+        return fail("%s: backend %s needs --internal-network: an IP address of this machine, or "
+                    "the path of a network namespace, such as /proc/PID/ns/net",
+                    name, backend);
+    if (egress_network == NULL)
+        return fail("%s: backend %s needs --egress-network: the network to dial from", name,
+                    backend);
+    return set_text(sidecar->plan, "internal_network", internal_network) &&
+           set_text(sidecar->plan, "egress_network", egress_network);
+}
+
 static bool configure_sidecar(struct sidecar *sidecar, struct bottle *bottle,
                               const struct request *request, const char *internal_network,
                               const char *egress_network)
@@ -278,8 +306,6 @@ static bool configure_sidecar(struct sidecar *sidecar, struct bottle *bottle,
     const char *backend = request->value[OPTION_BACKEND];
     char list[256] = "";
     char target[256];
-    char own_internal[64];
-    char own_egress[64];
     size_t i = 0;
 
     for (; backend != NULL && table->backends[i] != NULL; i++) {
@@ -293,22 +319,9 @@ static bool configure_sidecar(struct sidecar *sidecar, struct bottle *bottle,
     if (backend == NULL)
         return fail("%s has no backend \"%s\"; it has: %s", table->name,
                     request->value[OPTION_BACKEND], list);
-    bool in_engine = strcmp(backend, "docker") == 0;
-    bottle->in_engine |= in_engine;
-    (void)snprintf(own_internal, sizeof own_internal, INTERNAL_NETWORK_PREFIX "%s", bottle->slug);
-    (void)snprintf(own_egress, sizeof own_egress, EGRESS_NETWORK_PREFIX "%s", bottle->slug);
-    if (internal_network == NULL && in_engine)
-        internal_network = own_internal;
-    if (internal_network == NULL)
-        return fail(
-            "%s: backend %s needs --internal-network: an IP address of this machine, or the "
-            "path of a network namespace, such as /proc/PID/ns/net",
-            table->name, backend);
-    if (egress_network == NULL)
-        egress_network = in_engine ? own_egress : "host";
+    bottle->in_engine |= strcmp(backend, "docker") == 0;
     (void)snprintf(target, sizeof target, "%s:%s", backend, bottle->slug);
-    return set_text(sidecar->plan, "internal_network", internal_network) &&
-           set_text(sidecar->plan, "egress_network", egress_network) &&
+    return set_networks(sidecar, bottle, backend, internal_network, egress_network) &&
            set_text(sidecar->record, "backend", backend) &&
            set_text(sidecar->record, "target", target);
 }

@@ -112,7 +112,6 @@ refuses_wrong_usage() {
     usage_error "$user" 'status does not take --slug; it takes: --plugin, --json, --help' \
         status --slug web
     usage_error "$user" 'up needs the name of a bottle' up --internal-network 127.0.0.2
-    usage_error "$user" 'up needs --internal-network: an IP address' up web
     usage_error "$user" '"more" is one argument too many' down web more
     usage_error "$user" '"web" is one argument too many' plugins web
     usage_error "$user" 'run needs a command' run web
@@ -323,6 +322,8 @@ passes_options_on() {
     host "$user" down other
     fails_with 'has no backend "third"; it has: native, second' host "$user" --plugin "$scripted" \
         up other --internal-network x --backend third
+    fails_with 'backend native needs --internal-network: an IP address' host "$user" up web
+    nothing_is_left "$user"
     fails_with 'backend second needs --egress-network' host "$user" --plugin "$scripted" \
         up other --internal-network x --backend second
     host "$user" --plugin "$scripted" up other --internal-network x --egress-network y --backend second |

@@ -171,9 +171,10 @@ static enum bottle_result end_restarts(struct engine *engine, json_object *conta
     if (!name[0] || strcmp(name, "no") == 0)
         return BOTTLE_OK;
     CLEANUP_JSON json_object *body = json_tokener_parse("{\"RestartPolicy\": {\"Name\": \"no\"}}");
-    return body ? engine_call(engine, "POST", body, NULL, failure, "/containers/%s/update",
-                              object_text(container, "Id"))
-                : failure_set(failure, BOTTLE_INTERNAL, "out of memory");
+    if (!body)
+        return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
+    return engine_call(engine, "POST", body, NULL, failure, "/containers/%s/update",
+                       object_text(container, "Id"));
 }
 
 static enum bottle_result docker_drain(const struct target *target, int64_t grace_ms,

@@ -23,6 +23,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define PAUSE_MS 50 /* between two looks at what the engine has no event for */
+
 /* ---- a gate's container ---- */
 
 #define CONTAINER_PREFIX    "claude-bottle-ssh-gate-"
@@ -93,9 +95,5 @@ enum bottle_result docker_wait_until_ready(const struct docker_start *start,
 
 enum bottle_result docker_start(const struct bottle_host *host, const struct plan *plan,
                                 json_object *options, char **target, struct failure *failure);
-
-/* Some milliseconds between two looks at what the engine has no event for. */
-void docker_pause(void);
-int64_t docker_now_ms(void); /* CLOCK_MONOTONIC */
 
 #endif

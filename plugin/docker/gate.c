@@ -8,27 +8,10 @@
 #include "docker.h"
 
 #include "common/cleanup.h"
+#include "wait.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-
-#define PAUSE_MS 50
-
-void docker_pause(void)
-{
-    const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
-
-    (void)nanosleep(&pause, NULL); /* a signal only makes it shorter */
-}
-
-int64_t docker_now_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail with this clock */
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 void gate_container_name(const char *slug, char name[CONTAINER_NAME_SIZE])
 {
@@ -78,15 +61,15 @@ enum bottle_result gate_find(struct engine *engine, const struct target *target,
 enum bottle_result gate_remove_container(struct engine *engine, const char *id,
                                          struct failure *failure)
 {
-    int64_t end_ms = docker_now_ms() + ENGINE_TIMEOUT_MS;
+    int64_t end_ms = wait_now_ms() + ENGINE_TIMEOUT_MS;
     enum bottle_result result;
 
     for (;;) {
         result =
             engine_call(engine, "DELETE", NULL, NULL, failure, "/containers/%s?force=1&v=1", id);
-        if (result != BOTTLE_CONFLICT || docker_now_ms() > end_ms)
+        if (result != BOTTLE_CONFLICT || wait_now_ms() > end_ms)
             break;
-        docker_pause();
+        wait_pause(PAUSE_MS);
     }
     return result == BOTTLE_NOT_FOUND ? BOTTLE_OK : result;
 }

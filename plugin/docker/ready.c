@@ -9,6 +9,7 @@
 #include "docker.h"
 
 #include "common/cleanup.h"
+#include "wait.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -104,7 +105,7 @@ static enum bottle_result wait_for_script(const struct docker_start *start, stru
         "for table in /proc/net/tcp /proc/net/tcp6; do"
         " [ -r $table ] && while read -r line; do echo \"$line\"; done <$table; done",
         NULL};
-    int64_t end_ms = docker_now_ms() + start->options.start_timeout_ms;
+    int64_t end_ms = wait_now_ms() + start->options.start_timeout_ms;
 
     do {
         CLEANUP_JSON json_object *container = NULL;
@@ -120,8 +121,8 @@ static enum bottle_result wait_for_script(const struct docker_start *start, stru
             return result;
         if (all_listen(table, start->plan))
             return BOTTLE_OK;
-        docker_pause();
-    } while (docker_now_ms() < end_ms);
+        wait_pause(PAUSE_MS);
+    } while (wait_now_ms() < end_ms);
     return failure_set(failure, BOTTLE_TIMEOUT,
                        "the script in container %s did not listen on every port within "
                        "start_timeout_ms, %d ms; the image %s needs sh and socat",

@@ -17,6 +17,7 @@
 #include "common/host_log.h"
 #include "common/stage_dir.h"
 #include "prepare.h"
+#include "wait.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -77,7 +78,7 @@ static enum bottle_result claim(struct docker_start *start, struct failure *fail
         result = create_container(start, failure);
         if (result != BOTTLE_CONFLICT)
             return result;
-        docker_pause();
+        wait_pause(PAUSE_MS);
     }
     return result;
 }

@@ -32,8 +32,7 @@ static enum bottle_result drain(const struct target *target, const char *grace,
     if (errno || end == grace || *end)
         return failure_set(failure, BOTTLE_INVALID, "drain: \"%s\" is no number of milliseconds",
                            grace);
-    enum bottle_result result = control_drain(target, grace_ms, failure);
-    return result == BOTTLE_OK ? print_status(target, failure) : result;
+    return control_drain(target, grace_ms, failure);
 }
 
 int control_command(int count, char **arguments)

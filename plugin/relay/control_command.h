@@ -3,7 +3,7 @@
  * control_command.h: the relay's program as a client of a relay, for an engine's exec.
  *
  *     ssh-gate-relay control SLUG status             prints the status object
- *     ssh-gate-relay control SLUG drain GRACE_MS     the same when it drains; negative: no bound
+ *     ssh-gate-relay control SLUG drain GRACE_MS     prints nothing; negative: no bound
  *
  * A control socket in a container can be reached only from inside it; this is the program that is
  * there.  To stop a relay, stop its container.

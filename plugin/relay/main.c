@@ -9,10 +9,10 @@
  *   listener.c    accepts a client and opens a connection for it
  *   dial.c        resolves the upstream's name (dns_files.c, resolver.c) and connects, IPv6 and IPv4 racing
  *   connection.c  ties the two sockets together, sees to timeouts, end of file, resets, goodbyes
- *   flow.c        moves the bytes of one direction, through pipes of pipe_pool.c when there are
- * many control.c     answers status, stop and drain events.c      writes a line for each
- * connection that opens, closes or is refused loop.c        calls them: descriptors that are
- * ready, timers that are due
+ *   flow.c        moves the bytes of one direction, through pipes of pipe_pool.c when there are many
+ *   control.c     answers status, stop and drain
+ *   events.c      writes a line for each connection that opens, closes or is refused
+ *   loop.c        calls them: descriptors that are ready, timers that are due
  *
  * A turn of the loop: wait; call what is ready and due; give connections that moved their fill
  * another turn; free what ended.  The process ends when it is told to stop, by control socket or
