@@ -247,7 +247,7 @@ stops_twice() {
 
 restarts() {
     local process
-    gate_up web --options 'ssh_gate={"restart": "unless-stopped"}'
+    fresh_gate --options 'ssh_gate={"restart": "unless-stopped"}'
     gate_is '{{.HostConfig.RestartPolicy.Name}}' unless-stopped
     process=$(docker inspect --format '{{.State.Pid}}' claude-bottle-ssh-gate-web)
     [ "$engine" = given ] || {
@@ -255,8 +255,13 @@ restarts() {
         wait_until restarted "$process"
     }
     wait_until in_container agent ssh gitea true
-    gate_tool drain docker:web 0
-    wait_until status_is 1 gate_runs web
+    if [ "$engine" = podman ]; then
+        fails_with 'cannot change the restart policy' gate_tool drain docker:web 0
+        in_container agent ssh gitea true
+    else
+        gate_tool drain docker:web 0
+        wait_until status_is 1 gate_runs web
+    fi
     gate_host down web
     nothing_is_left
 }
@@ -331,7 +336,6 @@ gate_tool_start() {
 
 replaces_a_dead_gate() {
     gate_tool_start dead
-    docker update --restart=no claude-bottle-ssh-gate-dead
     # An engine removes what ends by itself, so the leftover is one that was never started.
     docker rm --force claude-bottle-ssh-gate-dead
     docker create --name claude-bottle-ssh-gate-dead --label com.claude-bottle.sidecar=ssh_gate \

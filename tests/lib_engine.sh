@@ -39,6 +39,13 @@ start_engine() {
             --userland-proxy=false --shutdown-timeout 5 >>"$engine_log" 2>&1 &
         ;;
     podman)
+        mkdir -p /etc/containers
+        printf '{"default": [{"type": "insecureAcceptAnything"}]}\n' >/etc/containers/policy.json
+        # An address for documentation (RFC 5737), to which nothing leads: without one, Podman takes its own.
+        printf 'nameserver 192.0.2.53\n' >/etc/resolv.conf
+        # The default is more than this machine may grant.
+        printf '[containers]\ndefault_ulimits = ["nofile=%d:%d", "nproc=%d:%d"]\n' 1024 1024 4096 4096 \
+            >/etc/containers/containers.conf
         podman --root "$test_dir/engine" --runroot /run/engine --cgroup-manager cgroupfs \
             system service --time 0 "unix://$engine_socket" >>"$engine_log" 2>&1 &
         ;;
@@ -101,6 +108,8 @@ clean_up() {
     fi
     [ ! -e "$engine_process" ] || docker ps --all --quiet | xargs -r docker rm --force >/dev/null || true
     stop_engine TERM
+    # Whatever is still at work here, such as Podman's clean-up after a container.
+    [ $$ -ne 1 ] || kill -KILL -1 2>/dev/null || true
     # What the engine left, such as the network namespaces of its containers.
     awk -v dir="$test_dir/" 'index($5, dir) == 1 { print $5 }' /proc/self/mountinfo | sort -r |
         xargs -r umount --lazy
@@ -149,7 +158,7 @@ import_image() {
 
 # run_container NAME NETWORK [OPTION...]: one that only waits for what is executed in it.
 run_container() {
-    docker run --detach --name "$1" --network "$2" --label "$engine_label" --init "${@:3}" "$image" \
+    docker run --detach --name "$1" --network "$2" --label "$engine_label" "${@:3}" "$image" \
         sleep 100000 >/dev/null
 }
 

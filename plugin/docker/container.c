@@ -14,6 +14,7 @@
 
 #include "common/cleanup.h"
 #include "common/host_log.h"
+#include "common/utf8.h"
 #include "relay_image.h"
 
 #include <stdio.h>
@@ -56,6 +57,22 @@ static const char *relay_image_reference(char text[128])
     return text;
 }
 
+static enum bottle_result check_architecture(struct engine *engine, struct failure *failure)
+{
+    CLEANUP_JSON json_object *about = NULL;
+    enum bottle_result result = engine_call(engine, "GET", NULL, &about, failure, "/version");
+    const char *theirs = object_text(about, "Arch");
+
+    if (result != BOTTLE_OK || strcmp(theirs, ARCHITECTURE) == 0)
+        return result;
+    return failure_set(
+        failure, BOTTLE_UNAVAILABLE,
+        "engine %s runs on \"%s\", the relay in this ssh_gate.so on \"%s\": use the "
+        "plugin that is built for the engine's machine, or name an image with sh and "
+        "socat",
+        engine_address(engine), EXCERPT(theirs), ARCHITECTURE);
+}
+
 static enum bottle_result load_relay_image(struct engine *engine, const char *reference,
                                            struct failure *failure)
 {
@@ -67,23 +84,20 @@ static enum bottle_result load_relay_image(struct engine *engine, const char *re
 
     if (!object_add_text(labels, LABEL_SIDECAR, SIDECAR_NAME))
         return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
-    return engine_load_image(engine, reference, &relay, 1, labels, failure);
+    return engine_load_image(engine, reference, ARCHITECTURE, &relay, 1, labels, failure);
 }
 
 static enum bottle_result provide_relay_image(struct engine *engine, struct failure *failure)
 {
     char reference[128];
-    CLEANUP_JSON json_object *image = NULL;
-
-    if (strcmp(engine_architecture(engine), ARCHITECTURE) != 0)
-        return failure_set(failure, BOTTLE_UNAVAILABLE,
-                           "engine %s runs on %s, the relay in this ssh_gate.so on %s: use the "
-                           "plugin built for %s, or name an image with sh and socat",
-                           engine_address(engine), engine_architecture(engine), ARCHITECTURE,
-                           engine_architecture(engine));
-    enum bottle_result result = engine_call(engine, "GET", NULL, &image, failure, "/images/%s/json",
+    enum bottle_result result = engine_call(engine, "GET", NULL, NULL, failure, "/images/%s/json",
                                             relay_image_reference(reference));
-    return result == BOTTLE_NOT_FOUND ? load_relay_image(engine, reference, failure) : result;
+
+    if (result != BOTTLE_NOT_FOUND)
+        return result;
+    /* An image that is there has been through this. */
+    result = check_architecture(engine, failure);
+    return result == BOTTLE_OK ? load_relay_image(engine, reference, failure) : result;
 }
 
 enum bottle_result docker_provide_image(const struct docker_start *start, struct failure *failure)
