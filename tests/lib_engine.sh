@@ -30,7 +30,7 @@ start_engine() {
     engine_socket=/run/engine.sock
     # With a hierarchy of each version mounted, engines take the wrong one.
     ! mountpoint -q /sys/fs/cgroup/unified || umount /sys/fs/cgroup/unified
-    mkdir -p "$test_dir/engine"
+    mkdir -p "$test_dir/engine/tmp"
     case $engine in
     dockerd)
         # Names that are not the engine's are asked of nobody.
@@ -46,7 +46,7 @@ start_engine() {
         # The default is more than this machine may grant.
         printf '[containers]\ndefault_ulimits = ["nofile=%d:%d", "nproc=%d:%d"]\n' 1024 1024 4096 4096 \
             >/etc/containers/containers.conf
-        podman --root "$test_dir/engine" --runroot /run/engine --cgroup-manager cgroupfs \
+        TMPDIR=$test_dir/engine/tmp podman --root "$test_dir/engine" --runroot /run/engine --cgroup-manager cgroupfs \
             system service --time 0 "unix://$engine_socket" >>"$engine_log" 2>&1 &
         ;;
     esac

@@ -22,21 +22,28 @@
 
 #define RELAY_IMAGE_NAME "localhost/claude-bottle-ssh-gate"
 
-/* How the engine spells the architecture that the relay is built for. */
+/* The architecture that the relay is built for, as Go spells it, and as uname(2) does; engines use both. */
 #if defined(__x86_64__)
 #define ARCHITECTURE "amd64"
+#define MACHINE      "x86_64"
 #elif defined(__aarch64__)
 #define ARCHITECTURE "arm64"
+#define MACHINE      "aarch64"
 #elif defined(__arm__)
 #define ARCHITECTURE "arm"
+#define MACHINE      "armv7l"
 #elif defined(__i386__)
 #define ARCHITECTURE "386"
+#define MACHINE      "i686"
 #elif defined(__riscv) && __riscv_xlen == 64
 #define ARCHITECTURE "riscv64"
+#define MACHINE      "riscv64"
 #elif defined(__powerpc64__) && defined(__LITTLE_ENDIAN__)
 #define ARCHITECTURE "ppc64le"
+#define MACHINE      "ppc64le"
 #elif defined(__s390x__)
 #define ARCHITECTURE "s390x"
+#define MACHINE      "s390x"
 #else
 #error "name this architecture as GOARCH does"
 #endif
@@ -60,10 +67,10 @@ static const char *relay_image_reference(char text[128])
 static enum bottle_result check_architecture(struct engine *engine, struct failure *failure)
 {
     CLEANUP_JSON json_object *about = NULL;
-    enum bottle_result result = engine_call(engine, "GET", NULL, &about, failure, "/version");
-    const char *theirs = object_text(about, "Arch");
+    enum bottle_result result = engine_call(engine, "GET", NULL, &about, failure, "/info");
+    const char *theirs = object_text(about, "Architecture");
 
-    if (result != BOTTLE_OK || strcmp(theirs, ARCHITECTURE) == 0)
+    if (result != BOTTLE_OK || strcmp(theirs, ARCHITECTURE) == 0 || strcmp(theirs, MACHINE) == 0)
         return result;
     return failure_set(
         failure, BOTTLE_UNAVAILABLE,

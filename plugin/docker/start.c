@@ -68,17 +68,24 @@ static enum bottle_result create_container(struct docker_start *start, struct fa
     return start->id ? BOTTLE_OK : failure_set(failure, BOTTLE_INTERNAL, "out of memory");
 }
 
-/* Takes the name; the tries are for a holder that is just being removed. */
+/* What another look may change; a name that is taken is 409 for Docker, and 500 for Podman. */
+static bool may_pass(enum bottle_result result)
+{
+    return result == BOTTLE_CONFLICT || result == BOTTLE_UNAVAILABLE;
+}
+
+/* Takes the name; the tries are for a holder that is just being created, started or removed. */
 static enum bottle_result claim(struct docker_start *start, struct failure *failure)
 {
     enum bottle_result result = BOTTLE_OK;
 
     for (int i = 0; i < CLAIM_TRIES; i++) {
         result = remove_leftover(start, failure);
-        if (result != BOTTLE_OK)
+        if (result == BOTTLE_CONFLICT)
             return result;
-        result = create_container(start, failure);
-        if (result != BOTTLE_CONFLICT)
+        if (result == BOTTLE_OK)
+            result = create_container(start, failure);
+        if (!may_pass(result))
             return result;
         wait_pause(PAUSE_MS);
     }
@@ -155,11 +162,11 @@ static enum bottle_result remove_what_may_come(struct docker_start *start, struc
         result = create_container(start, failure);
         if (result == BOTTLE_OK)
             return remove_own(start, failure);
-        if (result != BOTTLE_CONFLICT)
+        if (!may_pass(result))
             return result;
         wait_pause(PAUSE_MS);
     }
-    return BOTTLE_NOT_FOUND; /* it is another's name now */
+    return result == BOTTLE_CONFLICT ? BOTTLE_NOT_FOUND : result; /* it is another's name now */
 }
 
 static enum bottle_result undo(struct docker_start *start, enum bottle_result result,
