@@ -330,10 +330,10 @@ Test(engine, a_line_without_end_is_cut)
 
 Test(engine, an_error_after_a_good_beginning_is_an_error)
 {
-    static const char TEXT[] = CHUNKED
-        "2c\r\n{\"status\":\"Pulling\"}\r\n{\"status\":\"x\",\"id\":\"y\r\n"
-        "3e\r\n\"}\r\n{\"errorDetail\":{\"message\":\"m\"},\"error\":\"no space left there\"}"
-        "\r\n0\r\n\r\n";
+    static const char TEXT[] =
+        "HTTP/1.1 200 OK\r\n\r\n"
+        "{\"status\":\"Pulling\"}\r\nno JSON\n{\"status\":\"x\",\"id\":\"y\"}\r\n"
+        "{\"errorDetail\":{\"message\":\"m\"},\"error\":\"no space left there\"}";
     CLEANUP_ENGINE struct engine *engine = open_engine(10000);
 
     for (ssize_t piece = 1; piece < (ssize_t)sizeof TEXT; piece += 7) {

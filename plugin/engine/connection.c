@@ -12,6 +12,7 @@
 #include "connection.h"
 
 #include "cleanup.h"
+#include "json_object.h"
 #include "utf8.h"
 
 #include <errno.h>
@@ -108,12 +109,12 @@ static enum bottle_result refuse(const struct transfer *transfer, long status,
 {
     CLEANUP_JSON json_object *answer =
         transfer->refusal.bytes ? json_tokener_parse(transfer->refusal.bytes) : NULL;
-    json_object *message = NULL;
+    const char *message = object_text(answer, "message");
     const char *text = transfer->refusal.bytes ? transfer->refusal.bytes : "no reason given";
     enum bottle_result result = BOTTLE_UNAVAILABLE;
 
-    if (json_object_object_get_ex(answer, "message", &message))
-        text = json_object_get_string(message);
+    if (message[0])
+        text = message;
     if (status == 400)
         result = BOTTLE_INVALID;
     else if (status == 401 || status == 403)
