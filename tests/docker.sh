@@ -420,10 +420,10 @@ median() {
 }
 
 print_figures() {
-    local round images
+    local images
     docker image ls --quiet localhost/claude-bottle-ssh-gate | xargs -r docker image rm >/dev/null
     start_to_accept >"$test_dir/first"
-    for round in 1 2 3 4 5; do
+    for _ in 1 2 3 4 5; do
         start_to_accept >>"$test_dir/there"
         start_to_accept --options "$with_image" >>"$test_dir/script"
     done

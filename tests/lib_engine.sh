@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
+# shellcheck disable=SC2034,SC2154 # what lib.sh sets, and what the scripts use
 #
 # lib_engine.sh: a container engine for the tests that need one, and a world of containers in it.  Comes
 # after lib.sh, in whose namespaces the engine runs: its networks, its processes and its mounts are

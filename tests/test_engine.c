@@ -23,7 +23,7 @@
 #define PING    "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 2\r\n\r\nOK"
 #define CHUNKED "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 #define MIB     ((size_t)1 << 20)
-#define FOREVER -1
+#define FOREVER (-1)
 
 /* What the engine answers after the greeting; piece bytes a write, FOREVER: nothing. */
 struct answer {
@@ -203,7 +203,7 @@ Test(engine, what_is_no_answer_is_an_error)
         "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnope",
         "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{\"a\": [1,",
         "HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n{}",
-        CHUNKED "zz\r\n",
+        (CHUNKED "zz\r\n"),
         "SSH-2.0-OpenSSH_9.2\r\n",
         "",
     };

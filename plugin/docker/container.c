@@ -251,7 +251,7 @@ static bool append_subnets(json_object *words, json_object *network)
 
 static bool append_upstream(json_object *words, const struct relay_upstream_config *upstream)
 {
-    char text[2 * RELAY_HOST_SIZE + sizeof ",65535,,65535"];
+    char text[(size_t)2 * RELAY_HOST_SIZE + sizeof ",65535,,65535"];
 
     (void)snprintf(text, sizeof text, "%s,%u,%s,%u", upstream->alias, upstream->listen_port,
                    upstream->host, upstream->port);
