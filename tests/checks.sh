@@ -33,6 +33,6 @@ cache() {
 # A library built with sanitizers wants them in the program, too.
 sanitize=()
 # shellcheck disable=SC2034 # the scripts use it
-if [ "$(cache SANITIZE)" = ON ]; then
+if [ "$(cache SANITIZE)" = address ]; then
     sanitize=(-fsanitize=address -fsanitize=undefined)
 fi
