@@ -4,15 +4,16 @@
  *
  * Start reading here.  A call of the host passes through three layers:
  *
- *   here         arguments, plan and target are checked; the failure's text becomes the host's
- * message prepare.c    manifest.c: bottle → upstreams; agent_files.c: upstreams → files; plan.c: →
- * JSON and back native.c     a backend (backend.h): relay_process.c runs the relay,
- * control_client.c talks to it
+ *   here         arguments, plan and target are checked; the failure's text becomes the message
+ *   prepare.c    manifest.c: bottle → upstreams; agent_files.c: upstreams → files; plan.c: → JSON and
+ *                back
+ *   native.c     a backend (backend.h): relay_process.c runs the relay, control_client.c talks to it
  *
  * relay/ is the program that the native backend runs; it is embedded in this file's library
  * (relay_image.S), and relay/main.c is where to read on.
  */
 #include "backend.h"
+#include "common/arguments.h"
 #include "common/cleanup.h"
 #include "common/json_text.h"
 #include "common/utf8.h"
@@ -33,16 +34,6 @@ static enum bottle_result finish(enum bottle_result result, const struct failure
     *message = result == BOTTLE_OK ? NULL : strdup(failure->message);
     return result;
 }
-
-/*
- * A struct smaller than version 1.0's cannot come from a host that speaks this ABI, and has no
- * place for a message that could be relied on.
- */
-#define REFUSE_TRUNCATED(arguments)                                                                \
-    do {                                                                                           \
-        if (!(arguments) || (arguments)->struct_size < sizeof *(arguments))                        \
-            return BOTTLE_INVALID;                                                                 \
-    } while (0)
 
 static enum bottle_result require(const char *name, const char *value, struct failure *failure)
 {
@@ -102,9 +93,12 @@ static enum bottle_result prepare(struct bottle_prepare *arguments)
 {
     struct failure failure;
 
-    REFUSE_TRUNCATED(arguments);
+    if (!arguments_are_whole(arguments))
+        return BOTTLE_INVALID;
     arguments->plan = NULL;
-    enum bottle_result result = require("bottle", arguments->bottle, &failure);
+    enum bottle_result result = arguments_check(arguments, &failure);
+    if (result == BOTTLE_OK)
+        result = require("bottle", arguments->bottle, &failure);
     if (result == BOTTLE_OK)
         result = require("slug", arguments->slug, &failure);
     if (result == BOTTLE_OK)
@@ -141,8 +135,10 @@ static enum bottle_result start_plan(const struct bottle_start *arguments, char 
     CLEANUP_PLAN struct plan plan = {0};
     CLEANUP_JSON json_object *options = NULL;
     CLEANUP_FREE char *started = NULL;
-    enum bottle_result result = require("plan", arguments->plan, failure);
+    enum bottle_result result = arguments_check(arguments, failure);
 
+    if (result == BOTTLE_OK)
+        result = require("plan", arguments->plan, failure);
     if (result == BOTTLE_OK && arguments->backend)
         result = find_backend(arguments->backend, strlen(arguments->backend), &backend, failure);
     if (result == BOTTLE_OK && arguments->takeover)
@@ -168,7 +164,8 @@ static enum bottle_result start(struct bottle_start *arguments)
 {
     struct failure failure;
 
-    REFUSE_TRUNCATED(arguments);
+    if (!arguments_are_whole(arguments))
+        return BOTTLE_INVALID;
     arguments->target = NULL;
     return finish(start_plan(arguments, &arguments->target, &failure), &failure,
                   &arguments->message);
@@ -188,8 +185,11 @@ static enum bottle_result stop(struct bottle_stop *arguments)
     const struct backend *backend;
     struct target target;
 
-    REFUSE_TRUNCATED(arguments);
-    enum bottle_result result = find_target(arguments->target, &backend, &target, &failure);
+    if (!arguments_are_whole(arguments))
+        return BOTTLE_INVALID;
+    enum bottle_result result = arguments_check(arguments, &failure);
+    if (result == BOTTLE_OK)
+        result = find_target(arguments->target, &backend, &target, &failure);
     if (result == BOTTLE_OK)
         result = backend->stop(&target, &failure);
     if (result == BOTTLE_NOT_FOUND)
@@ -203,20 +203,26 @@ static enum bottle_result drain(struct bottle_drain *arguments)
     const struct backend *backend;
     struct target target;
 
-    REFUSE_TRUNCATED(arguments);
-    enum bottle_result result = find_target(arguments->target, &backend, &target, &failure);
+    if (!arguments_are_whole(arguments))
+        return BOTTLE_INVALID;
+    enum bottle_result result = arguments_check(arguments, &failure);
+    if (result == BOTTLE_OK)
+        result = find_target(arguments->target, &backend, &target, &failure);
     if (result == BOTTLE_OK)
         result = backend->drain(&target, arguments->grace_ms, &failure);
     return finish(result, &failure, &arguments->message);
 }
 
-static enum bottle_result target_status(const char *text, char **status, struct failure *failure)
+static enum bottle_result target_status(const struct bottle_status *arguments, char **status,
+                                        struct failure *failure)
 {
     const struct backend *backend;
     struct target target;
     CLEANUP_JSON json_object *object = NULL;
-    enum bottle_result result = find_target(text, &backend, &target, failure);
+    enum bottle_result result = arguments_check(arguments, failure);
 
+    if (result == BOTTLE_OK)
+        result = find_target(arguments->target, &backend, &target, failure);
     if (result == BOTTLE_OK)
         result = backend->status(&target, &object, failure);
     if (result != BOTTLE_OK)
@@ -231,9 +237,10 @@ static enum bottle_result status(struct bottle_status *arguments)
 {
     struct failure failure;
 
-    REFUSE_TRUNCATED(arguments);
+    if (!arguments_are_whole(arguments))
+        return BOTTLE_INVALID;
     arguments->status = NULL;
-    return finish(target_status(arguments->target, &arguments->status, &failure), &failure,
+    return finish(target_status(arguments, &arguments->status, &failure), &failure,
                   &arguments->message);
 }
 
@@ -242,8 +249,7 @@ static void release(char *text)
     free(text);
 }
 
-/* Declared here because no other file calls it: the host finds it by name (BOTTLE_SIDECAR_ENTRY).
- */
+/* Declared here because no other file calls it: the host finds it by name (BOTTLE_SIDECAR_ENTRY). */
 __attribute__((visibility("default"))) const struct bottle_sidecar *bottle_sidecar_entry(void);
 
 const struct bottle_sidecar *bottle_sidecar_entry(void)

@@ -5,12 +5,12 @@
  * Loading goes from the outside in, and each step trusts only what the ones before it have checked:
  *
  *     find    a name becomes a path: $BOTTLE_SIDECAR_PATH, then where sidecars are installed
- *     file    the resolved path is a regular file which, like its directory, nobody but root and
- * this user may change: whoever can write a plugin can run code as its launcher ELF     the header
- * and segments are those of a complete shared object for this machine: the dynamic linker maps what
- * a file claims to hold, and touching what is not there is SIGBUS code    dlopen(3); from here on
- * code of the file runs table   size before version, version before the rest of the size, the size
- * before the fields
+ *     file    the resolved path is a regular file which, like its directory, nobody but root and this
+ *             user may change: whoever can write a plugin can run code as its launcher
+ *     ELF     the header and segments are those of a complete shared object for this machine: the
+ *             dynamic linker maps what a file claims to hold, and touching what is not there is SIGBUS
+ *     code    dlopen(3); from here on code of the file runs
+ *     table   size before version, version before the rest of the size, the size before the fields
  *
  * The table that is kept is a copy, cut or filled up with zeros to the size that this version of
  * the header knows, so that nothing behind it has to think about versions again.
@@ -39,11 +39,9 @@ struct bottle_plugin {
     struct bottle_sidecar table;
 };
 
-/* The sizes up to and with a field: a struct of version 1.0 ends with release. */
-#define SIZE_THROUGH(field)                                                                        \
-    (offsetof(struct bottle_sidecar, field) + sizeof(((struct bottle_sidecar *)NULL)->field))
-#define TABLE_VERSION_SIZE SIZE_THROUGH(abi_minor)
-#define TABLE_1_0_SIZE     SIZE_THROUGH(release)
+/* The table of version 1.0 ends with release. */
+#define TABLE_1_0_SIZE                                                                             \
+    (offsetof(struct bottle_sidecar, release) + sizeof(((struct bottle_sidecar *)NULL)->release))
 
 static void cleanup_free(void *pointer)
 {
@@ -324,15 +322,15 @@ static enum bottle_result adopt_table(struct bottle_plugin *plugin,
         return fail(message, BOTTLE_INVALID,
                     "%s: " BOTTLE_SIDECAR_ENTRY "() returned NULL: it must return its table",
                     plugin->path);
-    if (theirs->struct_size >= TABLE_VERSION_SIZE && theirs->abi_major != BOTTLE_SIDECAR_ABI_MAJOR)
+    if (BOTTLE_HAS(theirs, abi_minor) && theirs->abi_major != BOTTLE_SIDECAR_ABI_MAJOR)
         return fail(
             message, BOTTLE_INVALID,
             "%s speaks sidecar ABI %u.%u, this launcher speaks %u.x: use a plugin built for "
-            "%u.x, or a %s launcher",
+            "%u.x, or %s launcher",
             plugin->path, theirs->abi_major, theirs->abi_minor, BOTTLE_SIDECAR_ABI_MAJOR,
             BOTTLE_SIDECAR_ABI_MAJOR,
-            theirs->abi_major > BOTTLE_SIDECAR_ABI_MAJOR ? "newer" : "older");
-    if (theirs->struct_size < TABLE_1_0_SIZE)
+            theirs->abi_major > BOTTLE_SIDECAR_ABI_MAJOR ? "a newer" : "an older");
+    if (!BOTTLE_HAS(theirs, release))
         return fail(message, BOTTLE_INVALID,
                     "%s has a table of %zu bytes, sidecar ABI 1.0 has %zu: set struct_size to "
                     "sizeof(struct bottle_sidecar)",

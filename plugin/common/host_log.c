@@ -13,7 +13,7 @@ void host_log(const struct bottle_host *host, enum bottle_log_level level, const
     struct failure safe;
     va_list arguments;
 
-    if (!host || host->struct_size < sizeof *host || !host->log)
+    if (!host || !host->log)
         return;
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);

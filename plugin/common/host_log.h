@@ -5,7 +5,7 @@
 
 #include <bottle/sidecar.h>
 
-/* host may be NULL, and may have no callback. */
+/* host may be NULL, and may have no callback; it was checked (arguments.h). */
 void host_log(const struct bottle_host *host, enum bottle_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -38,11 +38,20 @@
  * the locale or the signal dispositions of its host.  It raises no SIGCHLD in its host.  It logs through
  * the host's callback.
  *
- * Versions.  The major number changes when an old plugin or host could no longer work; each side refuses
- * another major than its own.  The minor number changes when fields are added, always at the end of a
- * struct.  Every struct starts with its own size as its writer knows it.  A reader looks only at fields
- * that lie wholly inside that size and takes the rest as zero, so that an older host runs a newer plugin
- * and the other way round.  A reader refuses a struct that is smaller than it was in version 1.0.
+ * Versions.  The major number changes when an old plugin or host could no longer work; a host refuses a
+ * plugin of another major than its own.  The minor number changes when something is added: a result, or a
+ * field at the end of a struct, behind its old size.  A field of a later minor version is always optional,
+ * and zero means that the struct is as it was without the field.
+ *
+ * Every struct starts with its own size as its writer knows it; the writer sets to zero what it does not
+ * use.  A reader looks only at fields that lie wholly inside that size (BOTTLE_HAS), and takes the rest as
+ * zero, so that an older host runs a newer plugin and the other way round.  It refuses a struct that is
+ * smaller than it was in version 1.0: an argument struct with BOTTLE_INVALID and no message, for which
+ * there may be no place.
+ *
+ * A reader may also know less than the writer.  In the table and in bottle_host, what it does not know is
+ * an offer, which it leaves alone.  In an argument struct it is a request, so a plugin that finds anything
+ * but zero behind the fields that it knows does nothing and returns BOTTLE_UNSUPPORTED.
  */
 #ifndef BOTTLE_SIDECAR_H
 #define BOTTLE_SIDECAR_H
@@ -56,6 +65,11 @@ extern "C" {
 
 #define BOTTLE_SIDECAR_ABI_MAJOR 1u
 #define BOTTLE_SIDECAR_ABI_MINOR 0u
+
+/* Whether a struct, by its struct_size, is long enough to hold the field. */
+#define BOTTLE_HAS(pointer, field)                                                                 \
+    ((size_t)((const char *)(&(pointer)->field + 1) - (const char *)(pointer)) <=                  \
+     (pointer)->struct_size)
 
 /* The one symbol a plugin exports; see bottle_sidecar_entry_function. */
 #define BOTTLE_SIDECAR_ENTRY "bottle_sidecar_entry"
@@ -72,10 +86,11 @@ enum bottle_result {
     BOTTLE_TIMEOUT = 4,     /* it did not answer in time */
     BOTTLE_DENIED = 5,      /* the operating system or the engine does not permit it */
     BOTTLE_NOT_FOUND = 6,   /* status and drain: nothing runs under this target */
-    BOTTLE_UNSUPPORTED = 7, /* this plugin or backend has no such operation */
+    BOTTLE_UNSUPPORTED = 7, /* this plugin or backend has no such operation or argument */
     BOTTLE_INTERNAL = 8,    /* a fault of the plugin, or memory or descriptors ran out */
 };
 
+/* Complete: no minor version adds to these. */
 enum bottle_log_level {
     BOTTLE_LOG_DEBUG = 0,
     BOTTLE_LOG_INFO = 1,
@@ -128,7 +143,8 @@ struct bottle_start {
     size_t struct_size;             /* in: sizeof(struct bottle_start) */
     const struct bottle_host *host; /* in: may be NULL */
     const char *plan;               /* in: prepare's plan with the networks filled in */
-    const char *backend;            /* in: one of the table's backends; NULL means the first */
+    const char *backend;            /* in: one of the table's backends, any other is
+                                       BOTTLE_INVALID; NULL means the first */
     const char *options;  /* in: JSON object, what this backend lets the host choose; NULL means {}.
                                        A key that the backend does not know is an error. */
     const char *takeover; /* in: the target of a running sidecar to take over from, or NULL */
@@ -139,7 +155,8 @@ struct bottle_start {
 /*
  * A target is BACKEND:SLUG, or BACKEND:SLUG:INSTANCE to mean that one run and no later one of the same
  * slug; start returns the long form.  The operations below take both, so a launcher that was killed
- * between start and writing the target down can still find what it started.
+ * between start and writing the target down can still find what it started.  A target whose backend this
+ * plugin does not have is BOTTLE_INVALID, also for stop: a plugin that has it started what runs there.
  */
 
 /* stop: it is gone when this returns.  A target under which nothing runs is BOTTLE_OK. */
