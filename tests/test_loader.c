@@ -389,15 +389,16 @@ Test(loader, optional_operations)
     bottle_plugin_unload(plugin);
 }
 
+/* It has fields that this host does not know; test_newer_host.c has the other way round. */
 Test(loader, newer_minor)
 {
     struct bottle_plugin *plugin = load_fake("newer_minor");
     const struct bottle_sidecar *table = bottle_plugin_table(plugin);
     cr_expect_eq(table->struct_size, sizeof(struct bottle_sidecar));
-    cr_expect_eq(table->abi_minor, BOTTLE_SIDECAR_ABI_MINOR + 7);
+    cr_expect_gt(table->abi_minor, BOTTLE_SIDECAR_ABI_MINOR);
     char *plan = NULL;
-    cr_expect_eq(bottle_plugin_prepare(plugin, NULL, "b", "s", "d", &plan, NULL), BOTTLE_OK);
-    free(plan);
+    cr_expect_eq(bottle_plugin_prepare(plugin, NULL, "later", "s", "d", &plan, NULL), BOTTLE_OK);
+    expect_text(plan, "0");
     bottle_plugin_unload(plugin);
 }
 

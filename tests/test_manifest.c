@@ -6,11 +6,11 @@
  */
 #include "common/cleanup.h"
 #include "common/json_text.h"
+#include "directory.h"
 #include "plan.h"
 #include "prepare.h"
 
 #include <criterion/criterion.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,18 +33,6 @@ static char stage[] = "/tmp/test_manifest.XXXXXX"; /* one for each test, which i
 static void set_up(void)
 {
     cr_assert_not_null(mkdtemp(stage));
-}
-
-static size_t count_entries(void)
-{
-    DIR *directory = opendir(stage);
-    size_t count = 0;
-
-    cr_assert_not_null(directory);
-    while (readdir(directory) != NULL)
-        count++;
-    cr_assert_eq(closedir(directory), 0);
-    return count - 2; /* . and .. */
 }
 
 static void remove_file(const char *name)
@@ -801,7 +789,7 @@ static void expect_refused(const char *name, const char *json, const char *slug,
                            failure.message, says[i]);
     cr_expect(text_is_printable(failure.message, strlen(failure.message)), "%s: %s", name,
               failure.message);
-    cr_expect_eq(count_entries(), 0, "%s: nothing may be written", name);
+    cr_expect_eq(directory_count(stage), 0, "%s: nothing may be written", name);
 }
 
 Test(manifest, bad_bottles_are_refused)
@@ -863,7 +851,7 @@ Test(manifest, a_bad_bottle_leaves_earlier_files)
         cr_expect_eq(after.st_ino, before[i].st_ino);
         cr_expect_eq(after.st_mtim.tv_nsec, before[i].st_mtim.tv_nsec);
     }
-    cr_expect_eq(count_entries(), ROWS(names));
+    cr_expect_eq(directory_count(stage), ROWS(names));
     remove_files();
 }
 
@@ -989,7 +977,7 @@ Test(manifest, good_bottles_become_upstreams)
         cr_assert_eq(plan.upstream_count, good[i].count, "%s", json);
         for (size_t j = 0; j < good[i].count; j++)
             expect_upstream(&plan.upstreams[j], &good[i].upstreams[j]);
-        cr_expect_eq(count_entries(), 3);
+        cr_expect_eq(directory_count(stage), 3);
         remove_files();
     }
 }

@@ -6,9 +6,9 @@
 #include "common/cleanup.h"
 #include "common/json_text.h"
 #include "common/stage_dir.h"
+#include "directory.h"
 
 #include <criterion/criterion.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -40,26 +40,9 @@ static void set_up(void)
     cr_assert_eq(mkdir("stage", 0700), 0);
 }
 
-static void remove_tree(int parent_fd, const char *name)
-{
-    int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-    cr_assert_geq(fd, 0);
-    DIR *directory = fdopendir(fd);
-    cr_assert_not_null(directory);
-    for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-            continue;
-        if (unlinkat(fd, entry->d_name, 0) != 0)
-            remove_tree(fd, entry->d_name);
-    }
-    cr_assert_eq(closedir(directory), 0);
-    cr_assert_eq(unlinkat(parent_fd, name, AT_REMOVEDIR), 0);
-}
-
 static void tear_down(void)
 {
-    remove_tree(AT_FDCWD, root);
+    cr_assert(directory_remove(root), "%s: %m", root);
 }
 
 /* A test that is skipped ends there and then. */
@@ -100,18 +83,6 @@ static void expect_text(const char *name, const char *expected)
     CLEANUP_FREE char *text = read_file(name);
 
     cr_expect_str_eq(text, expected);
-}
-
-static size_t count_entries(const char *name)
-{
-    DIR *directory = opendir(name);
-    size_t count = 0;
-
-    cr_assert_not_null(directory);
-    while (readdir(directory) != NULL)
-        count++;
-    cr_assert_eq(closedir(directory), 0);
-    return count - 2; /* . and .. */
 }
 
 static int open_stage(void)
@@ -336,7 +307,7 @@ Test(stage_dir, writes_files_with_exact_modes)
     expect_text("stage/one", "first\n");
     expect_text("stage/two", "second\n");
     expect_text("stage/three", "");
-    cr_expect_eq(count_entries("stage"), 3);
+    cr_expect_eq(directory_count("stage"), 3);
 }
 
 Test(stage_dir, writes_nothing_for_no_files)
@@ -345,7 +316,7 @@ Test(stage_dir, writes_nothing_for_no_files)
     struct failure failure;
 
     cr_expect_eq(write_files(fd, NULL, 0, &failure), BOTTLE_OK);
-    cr_expect_eq(count_entries("stage"), 0);
+    cr_expect_eq(directory_count("stage"), 0);
 }
 
 /* The old file is replaced, not written to: who has it open, or linked, keeps the old text. */
@@ -359,7 +330,7 @@ Test(stage_dir, replaces_existing_files)
     cr_assert_eq(write_files(fd, three, ROWS(three), &failure), BOTTLE_OK, "%s", failure.message);
     expect_text("stage/one", "first\n");
     expect_text("kept", "old\n");
-    cr_expect_eq(count_entries("stage"), 3);
+    cr_expect_eq(directory_count("stage"), 3);
 }
 
 /* The directory that was opened is the one that is written to, whatever its path leads to now. */
@@ -373,7 +344,7 @@ Test(stage_dir, writes_into_the_directory_that_was_opened)
     cr_assert_eq(symlink("trap", "stage"), 0);
     cr_assert_eq(write_files(fd, three, ROWS(three), &failure), BOTTLE_OK, "%s", failure.message);
     expect_text("moved/one", "first\n");
-    cr_expect_eq(count_entries("trap"), 0);
+    cr_expect_eq(directory_count("trap"), 0);
 }
 
 /* What stands in the way of the third file, and what the message calls it. */
@@ -423,12 +394,12 @@ Test(stage_dir, an_obstacle_is_named_and_nothing_changes)
         cr_expect_not_null(strstr(failure.message, obstacles[i].says), "%s", failure.message);
         cr_assert_eq(lstat("stage/three", &after), 0);
         cr_expect_eq(after.st_ino, before.st_ino);
-        cr_expect_eq(count_entries("stage"), 2);
+        cr_expect_eq(directory_count("stage"), 2);
         expect_text("stage/two", "old\n");
         expect_text("target", "target\n");
         cr_assert_eq(remove("stage/three"), 0);
     }
-    cr_expect_eq(count_entries("."), 2, "nothing may be made where the symlink leads");
+    cr_expect_eq(directory_count("."), 2, "nothing may be made where the symlink leads");
 }
 
 /* The third write fails, as on a full disk: no trace of the first two, and the old files stay. */
@@ -451,7 +422,7 @@ Test(stage_dir, a_failed_write_changes_nothing)
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
     cr_expect_eq(result, BOTTLE_INTERNAL);
     cr_expect_str_eq(failure.message, "stage dir STAGE: cannot write three: File too large");
-    cr_expect_eq(count_entries("stage"), 1);
+    cr_expect_eq(directory_count("stage"), 1);
     expect_text("stage/two", "old\n");
 }
 
@@ -472,7 +443,7 @@ Test(stage_dir, refuses_to_replace_a_file_of_another_user)
     cr_assert_eq(chmod(".", 0755), 0);
     as_nobody(replace_file_of_another_user);
     expect_text("stage/three", "old three\n");
-    cr_expect_eq(count_entries("stage"), 1);
+    cr_expect_eq(directory_count("stage"), 1);
 }
 
 /*
@@ -499,7 +470,7 @@ Test(stage_dir, a_failed_rename_undoes_those_before_it)
     cr_expect_eq(after.st_mode, S_IFREG | 0640);
     cr_expect_eq(after.st_nlink, 1);
     expect_text("stage/two", "old\n");
-    cr_expect_eq(count_entries("stage"), 1);
+    cr_expect_eq(directory_count("stage"), 1);
 }
 
 Test(stage_dir, a_name_that_is_too_long_is_an_error)
@@ -514,7 +485,7 @@ Test(stage_dir, a_name_that_is_too_long_is_an_error)
     cr_expect_eq(write_files(fd, files, ROWS(files), &failure), BOTTLE_INVALID);
     name[240] = '\0'; /* a good name, but without room for the temporary one */
     cr_expect_eq(write_files(fd, files, ROWS(files), &failure), BOTTLE_INVALID);
-    cr_expect_eq(count_entries("stage"), 0);
+    cr_expect_eq(directory_count("stage"), 0);
 }
 
 /* --- two at once --- */
@@ -573,5 +544,5 @@ Test(stage_dir, concurrent_writers_leave_whole_files)
     }
     expect_text_of_one_writer("stage/one");
     expect_text_of_one_writer("stage/two");
-    cr_expect_eq(count_entries("stage"), 2);
+    cr_expect_eq(directory_count("stage"), 2);
 }

@@ -11,13 +11,13 @@
  */
 #include "common/cleanup.h"
 #include "common/json_object.h"
+#include "directory.h"
 
 #include <bottle/host.h>
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -503,14 +503,6 @@ static bool set_up(void)
     return false;
 }
 
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-    (void)status;
-    (void)type;
-    (void)walk;
-    return remove(path);
-}
-
 int main(void)
 {
     static const struct {
@@ -537,7 +529,7 @@ int main(void)
         *(ok ? &passed : &failed) += 1;
     }
     make_workers(NULL);
-    if (nftw(scratch, remove_entry, 8, FTW_DEPTH | FTW_PHYS))
+    if (!directory_remove(scratch))
         printf("%s: %s\n", scratch, strerror(errno));
     printf("%u passed, %u failed\n", passed, failed);
     return failed > 0;

@@ -1,0 +1,240 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# abi.sh: the ABI can age: launchers and plugins of several versions run together as bottle/sidecar.h
+# promises, and a change that would break this does not pass unnoticed (abi/baseline.sh).
+# shellcheck source=tests/lib.sh
+source "$(dirname "$0")/lib.sh" "$@"
+
+: "${SOURCE_DIR:?set it to the directory of the sources}"
+fixtures=$BUILD_DIR/tests/fixtures
+gate=$BUILD_DIR/plugin/ssh_gate.so
+newer_gate=$fixtures/ssh_gate_newer_minor.so
+header=include/bottle/sidecar.h
+
+# version_of MAJOR|MINOR
+version_of() {
+    sed -n "s/^#define BOTTLE_SIDECAR_ABI_$1 \([0-9]*\)u$/\1/p" "$SOURCE_DIR/host-api/$header"
+}
+
+major=$(version_of MAJOR)
+minor=$(version_of MINOR)
+next_major=$((major + 1)) # as abi/newer_major.sed has it
+next_minor=$((minor + 1))
+
+# Results: enum bottle_result.
+INVALID=1 NOT_FOUND=6 UNSUPPORTED=7
+
+# ---- launchers and plugins of several versions ----
+
+# start LAUNCHER PLUGIN SLUG [BACKEND]: prints the target.
+start() {
+    mkdir -p "$test_dir/$3"
+    "$1" "$2" start '{"ssh": [{"Host": "example", "Hostname": "127.0.0.1", "Port": 2200}]}' "$3" \
+        "$test_dir/$3" 127.0.0.2 host "${4:-native}" '{}'
+}
+
+# is_serving LAUNCHER PLUGIN TARGET
+is_serving() {
+    local status
+    status=$("$1" "$2" status "$3")
+    printf '%s\n' "$status"
+    [[ $status == *'"state":"serving"'* && $status == *"\"target\":\"$3\""* ]]
+}
+
+# whole_life LAUNCHER PLUGIN SLUG
+whole_life() {
+    local target
+    target=$(start "$@")
+    is_serving "$1" "$2" "$target"
+    "$1" "$2" stop "$target"
+    "$1" "$2" stop "$target"
+    status_is "$NOT_FOUND" "$1" "$2" status "$target"
+    status_is "$NOT_FOUND" "$1" "$2" drain "$target" 0
+    # A backend that only another version has.
+    status_is "$INVALID" start "$1" "$2" "$3" teleport
+    status_is "$INVALID" "$1" "$2" stop "teleport:$3"
+}
+
+# What one pair starts, the other finds and stops.
+across_versions() {
+    local older=("$fixtures/launcher_present" "$gate") newer=("$fixtures/launcher_newer_minor" "$newer_gate")
+    local target
+    target=$(start "${older[@]}" across)
+    is_serving "${newer[@]}" "$target"
+    "${newer[@]}" stop "$target"
+    status_is "$NOT_FOUND" "${older[@]}" status "$target"
+
+    target=$(start "${newer[@]}" across)
+    is_serving "${older[@]}" "$target"
+    "${older[@]}" drain "$target" 1000
+    "${older[@]}" stop "$target"
+    status_is "$NOT_FOUND" "${newer[@]}" status "$target"
+}
+
+# refuses LAUNCHER PLUGIN PART: loading fails, and the message has PART in it.
+refuses() {
+    local said
+    said=$(status_is "$INVALID" "$1" "$2" status native:x 2>&1)
+    printf '%s\n' "$said"
+    [[ $said == *"$3"* ]]
+}
+
+lacks_operations() {
+    status_is "$UNSUPPORTED" "$1" "$fixtures/fake_without_drain.so" drain native:x 0
+    status_is "$UNSUPPORTED" "$1" "$fixtures/fake_without_status.so" status native:x
+}
+
+for launcher in present newer_minor; do
+    for plugin in "$gate" "$newer_gate"; do
+        check "launcher $launcher, plugin $(basename "$plugin" .so): a whole life" \
+            whole_life "$fixtures/launcher_$launcher" "$plugin" life
+    done
+    check "launcher $launcher: a plugin without optional operations" \
+        lacks_operations "$fixtures/launcher_$launcher"
+done
+check 'what an older pair started a newer one finds and stops, and the other way round' across_versions
+check 'launcher newer_major refuses the present plugin' refuses "$fixtures/launcher_newer_major" "$gate" \
+    "speaks sidecar ABI $major.$minor, this launcher speaks $next_major.x: use a plugin built for $next_major.x, or an older launcher"
+check 'launcher present refuses a plugin of newer_major' refuses "$fixtures/launcher_present" \
+    "$fixtures/fake_newer_major.so" \
+    "speaks sidecar ABI $next_major.$minor, this launcher speaks $major.x: use a plugin built for $major.x, or a newer launcher"
+
+# ---- what was recorded ----
+
+baseline() {
+    bash "$SOURCE_DIR/tests/abi/baseline.sh" "$@"
+}
+
+holds_no_path() {
+    ! grep -n "='/" "$SOURCE_DIR"/tests/abi/*/*.abi
+}
+
+# change NAME LIBRARY SED [FILE]: makes $test_dir/NAME, a copy of host-api with SED's change to FILE.
+change() {
+    local directory=$test_dir/$1 file=${4:-$header}
+    cp -r "$SOURCE_DIR/host-api" "$directory"
+    sed -i "$3" "$directory/$file"
+    if cmp -s "$SOURCE_DIR/host-api/$file" "$directory/$file"; then
+        printf 'this changes nothing in %s: %s\n' "$file" "$3"
+        return 1
+    fi
+    cp -r "$SOURCE_DIR/tests/abi" "$directory/abi"
+}
+
+# build DIRECTORY LIBRARY MAJOR MINOR: LIBRARY, of the header there with this version; it is ssh_gate, of
+# which the entry is enough here, or bottle-host.
+build() {
+    local source=$1/src/host.c
+    sed -i "s/^\(#define BOTTLE_SIDECAR_ABI_MAJOR\) .*/\1 $3u/; s/^\(#define BOTTLE_SIDECAR_ABI_MINOR\) .*/\1 $4u/" \
+        "$1/$header"
+    if [ "$2" = ssh_gate ]; then
+        source=$1/entry.c
+        cat >"$source" <<'END'
+#include <bottle/sidecar.h>
+const struct bottle_sidecar *bottle_sidecar_entry(void)
+{
+    return (const struct bottle_sidecar *)0;
+}
+END
+    fi
+    gcc -g -shared -fPIC -D_GNU_SOURCE -DBOTTLE_SIDECAR_DIR='"/"' -I "$1/include" -o "$1/$2.so" "$source"
+}
+
+# record DIRECTORY LIBRARY: as a developer does after raising the version.
+record() {
+    baseline record "$1/abi" "$1/include" "$1/$2.so"
+}
+
+# accepts DIRECTORY LIBRARY
+accepts() {
+    baseline check "$1/abi" "$1/include" "$1/$2.so"
+}
+
+# rejects PART DIRECTORY LIBRARY: and says PART.
+rejects() {
+    local said
+    said=$(status_is 1 accepts "$2" "$3" 2>&1)
+    printf '%s\n' "$said"
+    [[ $said == *"$1"* ]]
+}
+
+# breaks NAME LIBRARY SED [FILE]: the change is no minor version, even if it is recorded as one.
+breaks() {
+    local directory=$test_dir/$1
+    change "$@"
+    build "$directory" "$2" "$major" "$next_minor"
+    record "$directory" "$2"
+    rejects "$2: breaks ABI $major.$minor" "$directory" "$2"
+}
+
+# adds NAME LIBRARY SED [FILE]: the change is a minor version, once it is recorded as one.
+adds() {
+    local directory=$test_dir/$1
+    change "$@"
+    build "$directory" "$2" "$major" "$minor"
+    rejects "$2: this is not ABI $major.$minor as it was recorded" "$directory" "$2"
+    build "$directory" "$2" "$major" "$next_minor"
+    rejects "$2: nothing is recorded for ABI $major.$next_minor" "$directory" "$2"
+    record "$directory" "$2"
+    accepts "$directory" "$2"
+}
+
+# becomes_major NAME LIBRARY SED [FILE]: the change is a major version, once it is recorded as one.
+becomes_major() {
+    local directory=$test_dir/$1
+    change "$@"
+    build "$directory" "$2" "$major" "$minor"
+    rejects "$2: this is not ABI $major.$minor as it was recorded" "$directory" "$2"
+    build "$directory" "$2" "$next_major" 0
+    rejects "$2: nothing is recorded for ABI $next_major.0" "$directory" "$2"
+    record "$directory" "$2"
+    accepts "$directory" "$2"
+}
+
+# One minor version adds half a word, and the next puts a field into the other half: by struct_size, a reader
+# cannot tell one from the other.
+fills_padding() {
+    local directory=$test_dir/padding
+    change padding ssh_gate "$(of_struct bottle_stop 's/^};$/    uint32_t half;\n&/')"
+    build "$directory" ssh_gate "$major" "$next_minor"
+    record "$directory" ssh_gate
+    accepts "$directory" ssh_gate
+    sed -i 's/^    uint32_t half;$/&\n    uint32_t other_half;/' "$directory/$header"
+    build "$directory" ssh_gate "$major" "$((next_minor + 1))"
+    record "$directory" ssh_gate
+    rejects "ssh_gate: breaks ABI $major.$next_minor" "$directory" ssh_gate
+}
+
+# of_struct NAME SED: SED within a struct.
+of_struct() {
+    printf '/^struct %s {$/,/^};$/{%s}' "$1" "$2"
+}
+
+check 'what is built is what was recorded' baseline check "$SOURCE_DIR/tests/abi" \
+    "$SOURCE_DIR/host-api/include" "$gate" "$fixtures/bottle-host.so"
+check 'what was recorded names no place of this machine' holds_no_path
+
+check 'a field less is a major version' becomes_major major ssh_gate '/const char \*takeover;/d'
+check 'a field less is noticed' breaks removed ssh_gate '/const char \*takeover;/d'
+check 'the last field less is noticed' breaks last ssh_gate "$(of_struct bottle_host '/void \*log_context;/d')"
+check 'a field in the middle is noticed' breaks middle ssh_gate 's/^    char \*target;.*/    uint64_t x;\n&/'
+check 'two fields that change places are noticed' breaks places ssh_gate \
+    "$(of_struct bottle_prepare '/const char \*bottle;/d; s/.*const char \*slug;.*/&\nconst char *bottle;/')"
+check 'a field of another type is noticed' breaks type ssh_gate 's/int64_t grace_ms;/int32_t grace_ms;/'
+check 'a field of another meaning is noticed' breaks renamed ssh_gate 's/const char \*backend;/const char *engine;/'
+check 'another signature is noticed' breaks signature ssh_gate 's/void (\*release)/int (*release)/'
+check 'another value of a result is noticed' breaks value ssh_gate 's/BOTTLE_DENIED = 5/BOTTLE_DENIED = 50/'
+check 'a change behind an addition is noticed' breaks behind ssh_gate \
+    "s/void (\\*release)/int (*release)/; $(of_struct bottle_sidecar 's/^};$/uint64_t x;\n&/')"
+check 'a level of the log more is noticed' breaks level ssh_gate 's/BOTTLE_LOG_ERROR = 3,/&BOTTLE_LOG_FATAL = 4,/'
+check 'a field in the padding of a struct is noticed' fills_padding
+check 'a function of the loader less is noticed' breaks function bottle-host \
+    's/^const char \*bottle_result_name(/__attribute__((visibility("hidden"))) &/' src/host.c
+
+check 'a field at the end, and a result, are a minor version' adds field ssh_gate \
+    "$(sed '/^#/d; /MINOR/d' "$SOURCE_DIR/tests/abi/newer_minor.sed")"
+check 'an operation at the end is a minor version' adds operation ssh_gate \
+    "$(of_struct bottle_sidecar 's/^};$/enum bottle_result (*swap)(struct bottle_start *arguments);\n&/')"
+check 'a function of the loader more is a minor version' adds more bottle-host \
+    '$ a int bottle_more(void); int bottle_more(void) { return 0; }' src/host.c
