@@ -215,6 +215,10 @@ check 'what is built is what was recorded' baseline check "$SOURCE_DIR/tests/abi
     "$SOURCE_DIR/host-api/include" "$gate" "$fixtures/bottle-host.so"
 check 'what was recorded names no place of this machine' holds_no_path
 
+if nm -D "$gate" | grep __asan_init >/dev/null; then # -q would leave early, and nm would fail
+    printf 'skipped: what a change of the header leads to does not depend on the sanitizers\n'
+    exit
+fi
 check 'a field less is a major version' becomes_major major ssh_gate '/const char \*takeover;/d'
 check 'a field less is noticed' breaks removed ssh_gate '/const char \*takeover;/d'
 check 'the last field less is noticed' breaks last ssh_gate "$(of_struct bottle_host '/void \*log_context;/d')"
