@@ -19,36 +19,12 @@
  */
 #include "plan.h"
 
+#include "common/text.h"
+
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define SSH_PORT 22 /* for which known_hosts has no [NAME]:PORT */
-
-struct text {
-    char *buffer;
-    size_t len;
-    FILE *stream;
-};
-
-static bool text_open(struct text *text)
-{
-    text->buffer = NULL;
-    text->stream = open_memstream(&text->buffer, &text->len);
-    return text->stream != NULL;
-}
-
-/* What was written; malloc'ed; NULL if anything did not fit into memory. */
-static char *text_close(struct text *text)
-{
-    bool failed = ferror(text->stream) != 0;
-
-    failed |= fclose(text->stream) != 0;
-    if (!failed)
-        return text->buffer;
-    free(text->buffer);
-    return NULL;
-}
 
 char *render_entrypoint(const struct plan *plan)
 {

@@ -13,6 +13,7 @@
 #include "plan.h"
 
 #include "common/cleanup.h"
+#include "common/json_reader.h"
 #include "common/json_text.h"
 #include "common/utf8.h"
 
@@ -25,35 +26,9 @@ static const char *const entry_keys[] = {
     "Host", "Hostname", "User", "Port", "IdentityFile", "KnownHostKey", NULL,
 };
 
-struct entry {
-    json_object *object;
-    const char *where; /* bottle.ssh[2] "gitea" */
-    struct failure *failure;
-};
-
-static const char *shown(json_object *value)
-{
-    const char *text = json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN |
-                                                                 JSON_C_TO_STRING_NOSLASHESCAPE);
-
-    return text == NULL ? "" : text;
-}
-
-static enum bottle_result refuse(const struct entry *entry, const char *key, const char *reason)
-{
-    const char *value = shown(json_object_object_get(entry->object, key));
-
-    return failure_set(entry->failure, BOTTLE_INVALID, "%s: %s %s %s", entry->where, key,
-                       EXCERPT(value), reason);
-}
-
-static enum bottle_result out_of_memory(const struct entry *entry)
-{
-    return failure_set(entry->failure, BOTTLE_INTERNAL, "%s: out of memory", entry->where);
-}
-
 /* The text of a key, NULL where the entry does not say; it lives as long as the entry's object. */
-static enum bottle_result read_text(const struct entry *entry, const char *key, const char **text)
+static enum bottle_result read_text(const struct json_reader *entry, const char *key,
+                                    const char **text)
 {
     json_object *value = json_object_object_get(entry->object, key);
 
@@ -61,13 +36,13 @@ static enum bottle_result read_text(const struct entry *entry, const char *key, 
     if (value == NULL)
         return BOTTLE_OK;
     if (!json_object_is_type(value, json_type_string))
-        return refuse(entry, key, "must be a string");
+        return json_refuse(entry, key, "must be a string");
     if (json_object_get_string_len(value) > 0)
         *text = json_object_get_string(value);
     return BOTTLE_OK;
 }
 
-static enum bottle_result read_alias(const struct entry *entry, struct upstream *upstream)
+static enum bottle_result read_alias(const struct json_reader *entry, struct upstream *upstream)
 {
     const char *text;
     enum bottle_result result = read_text(entry, "Host", &text);
@@ -79,9 +54,10 @@ static enum bottle_result read_alias(const struct entry *entry, struct upstream 
                            "%s: Host is missing: give the name by which the agent calls the host",
                            entry->where);
     if (!grammar_alias(text))
-        return refuse(entry, "Host",
-                      "must be one name of letters, digits, '.', '_' and '-' that begins with a "
-                      "letter, digit or '_', or an IP address; 253 characters at most");
+        return json_refuse(
+            entry, "Host",
+            "must be one name of letters, digits, '.', '_' and '-' that begins with a "
+            "letter, digit or '_', or an IP address; 253 characters at most");
     (void)snprintf(upstream->alias, sizeof upstream->alias, "%s", text);
     return BOTTLE_OK;
 }
@@ -104,7 +80,7 @@ static bool copy_host(char host[PLAN_HOST_SIZE], const char *text)
     return grammar_hostname(host) && (!bracketed || strchr(host, ':') != NULL);
 }
 
-static enum bottle_result read_hostname(const struct entry *entry, struct upstream *upstream)
+static enum bottle_result read_hostname(const struct json_reader *entry, struct upstream *upstream)
 {
     const char *text;
     enum bottle_result result = read_text(entry, "Hostname", &text);
@@ -114,12 +90,13 @@ static enum bottle_result read_hostname(const struct entry *entry, struct upstre
     if (copy_host(upstream->host, text == NULL ? upstream->alias : text))
         return BOTTLE_OK;
     if (text == NULL)
-        return refuse(entry, "Host",
-                      "stands for the missing Hostname, but is no DNS name and no IP address: give "
-                      "a Hostname");
-    return refuse(entry, "Hostname",
-                  "must be a DNS name (letters, digits, '-', '_'; no dot at the end; the last "
-                  "label no number; 253 characters at most), or an IPv4 or IPv6 address");
+        return json_refuse(
+            entry, "Host",
+            "stands for the missing Hostname, but is no DNS name and no IP address: give "
+            "a Hostname");
+    return json_refuse(entry, "Hostname",
+                       "must be a DNS name (letters, digits, '-', '_'; no dot at the end; the last "
+                       "label no number; 253 characters at most), or an IPv4 or IPv6 address");
 }
 
 /* A decimal number without sign, space or leading zero; 0 if it is not one or not a port. */
@@ -132,7 +109,7 @@ static int64_t port_of_text(const char *text)
     return strtoll(text, NULL, 10);
 }
 
-static enum bottle_result read_port(const struct entry *entry, struct upstream *upstream)
+static enum bottle_result read_port(const struct json_reader *entry, struct upstream *upstream)
 {
     json_object *value = json_object_object_get(entry->object, "Port");
     int64_t port = 0;
@@ -145,14 +122,14 @@ static enum bottle_result read_port(const struct entry *entry, struct upstream *
         port = json_object_get_string_len(value) == 0 ? SSH_PORT
                                                       : port_of_text(json_object_get_string(value));
     if (port < 1 || port > UINT16_MAX)
-        return refuse(entry, "Port",
-                      "must be a whole number from 1 to 65535, or be left out for 22");
+        return json_refuse(entry, "Port",
+                           "must be a whole number from 1 to 65535, or be left out for 22");
     upstream->listen_port = (uint16_t)port;
     upstream->port = (uint16_t)port;
     return BOTTLE_OK;
 }
 
-static enum bottle_result read_user(const struct entry *entry, struct upstream *upstream)
+static enum bottle_result read_user(const struct json_reader *entry, struct upstream *upstream)
 {
     const char *text;
     enum bottle_result result = read_text(entry, "User", &text);
@@ -160,14 +137,16 @@ static enum bottle_result read_user(const struct entry *entry, struct upstream *
     if (result != BOTTLE_OK || text == NULL)
         return result;
     if (!grammar_user(text))
-        return refuse(entry, "User",
-                      "must be 1 to 64 of letters, digits, '.', '_', '@', '+' and '-', and begin "
-                      "with a letter, digit or '_'");
+        return json_refuse(
+            entry, "User",
+            "must be 1 to 64 of letters, digits, '.', '_', '@', '+' and '-', and begin "
+            "with a letter, digit or '_'");
     (void)snprintf(upstream->user, sizeof upstream->user, "%s", text);
     return BOTTLE_OK;
 }
 
-static enum bottle_result read_identity_file(const struct entry *entry, struct upstream *upstream)
+static enum bottle_result read_identity_file(const struct json_reader *entry,
+                                             struct upstream *upstream)
 {
     const char *text;
     enum bottle_result result = read_text(entry, "IdentityFile", &text);
@@ -175,11 +154,12 @@ static enum bottle_result read_identity_file(const struct entry *entry, struct u
     if (result != BOTTLE_OK || text == NULL)
         return result;
     if (!grammar_path(text))
-        return refuse(entry, "IdentityFile",
-                      "must be a path of fewer than 4096 bytes without quotes, \\, $, %, `, # and "
-                      "control characters, without \"..\", that does not begin with '-'");
+        return json_refuse(
+            entry, "IdentityFile",
+            "must be a path of fewer than 4096 bytes without quotes, \\, $, %, `, # and "
+            "control characters, without \"..\", that does not begin with '-'");
     upstream->identity_file = strdup(text);
-    return upstream->identity_file == NULL ? out_of_memory(entry) : BOTTLE_OK;
+    return upstream->identity_file == NULL ? json_out_of_memory(entry) : BOTTLE_OK;
 }
 
 /* "TYPE BASE64 COMMENT" becomes "TYPE BASE64"; NULL when memory ran out. */
@@ -192,7 +172,7 @@ static char *without_comment(const char *key)
     return strndup(key, len);
 }
 
-static enum bottle_result read_host_key(const struct entry *entry, struct upstream *upstream)
+static enum bottle_result read_host_key(const struct json_reader *entry, struct upstream *upstream)
 {
     const char *text;
     enum bottle_result result = read_text(entry, "KnownHostKey", &text);
@@ -201,16 +181,16 @@ static enum bottle_result read_host_key(const struct entry *entry, struct upstre
         return result;
     CLEANUP_FREE char *key = without_comment(text);
     if (key == NULL)
-        return out_of_memory(entry);
+        return json_out_of_memory(entry);
     if (!text_is_printable(text, strlen(text)) || !grammar_host_key(key))
-        return refuse(entry, "KnownHostKey",
-                      "must be a whole public key, \"TYPE BASE64\", as in a file "
-                      "ssh_host_TYPE_key.pub or after the host in what ssh-keyscan prints");
+        return json_refuse(entry, "KnownHostKey",
+                           "must be a whole public key, \"TYPE BASE64\", as in a file "
+                           "ssh_host_TYPE_key.pub or after the host in what ssh-keyscan prints");
     upstream->known_host_key = steal_pointer(&key);
     return BOTTLE_OK;
 }
 
-static enum bottle_result read_entry(const struct entry *entry, struct upstream *upstream)
+static enum bottle_result read_entry(const struct json_reader *entry, struct upstream *upstream)
 {
     enum bottle_result result =
         json_check_keys(entry->object, entry->where, entry_keys, entry->failure);
@@ -270,8 +250,8 @@ static enum bottle_result read_item(json_object *item, struct plan *plan, size_t
     if (!json_object_is_type(item, json_type_object))
         return failure_set(failure, BOTTLE_INVALID,
                            "%s is %s: an entry must be an object such as {\"Host\": \"gitea\"}",
-                           where, EXCERPT(shown(item)));
-    const struct entry entry = {item, where, failure};
+                           where, EXCERPT(json_shown(item)));
+    const struct json_reader entry = {item, where, failure};
     result = read_entry(&entry, &plan->upstreams[index]);
     return result == BOTTLE_OK ? check_port_is_free(plan, index, failure) : result;
 }
@@ -288,7 +268,7 @@ static enum bottle_result read_entries(json_object *bottle, struct plan *plan,
     if (!json_object_is_type(entries, json_type_array))
         return failure_set(failure, BOTTLE_INVALID,
                            "bottle.ssh is %s: it must be an array of entries",
-                           EXCERPT(shown(entries)));
+                           EXCERPT(json_shown(entries)));
     count = json_object_array_length(entries);
     if (count > PLAN_MAX_UPSTREAMS)
         return failure_set(failure, BOTTLE_INVALID,

@@ -10,6 +10,8 @@
 #include "plan.h"
 
 #include "common/cleanup.h"
+#include "common/json_object.h"
+#include "common/json_reader.h"
 #include "common/json_text.h"
 #include "common/utf8.h"
 
@@ -60,40 +62,26 @@ static char *join_path(const char *directory, const char *file)
     return asprintf(&path, "%s%s%s", directory, slash, file) < 0 ? NULL : path;
 }
 
-/* Adds value, which is the object's from here on; false when memory ran out. */
-static bool add(json_object *object, const char *key, json_object *value)
-{
-    if (value != NULL && json_object_object_add(object, key, value) == 0)
-        return true;
-    (void)json_object_put(value);
-    return false;
-}
-
-static bool add_text(json_object *object, const char *key, const char *text)
-{
-    return add(object, key, json_object_new_string(text));
-}
-
 static bool add_path(json_object *object, const char *key, const char *directory, const char *file)
 {
     CLEANUP_FREE char *path = join_path(directory, file);
 
-    return path != NULL && add_text(object, key, path);
+    return path != NULL && object_add_text(object, key, path);
 }
 
 static json_object *upstream_object(const struct upstream *upstream)
 {
     json_object *object = json_object_new_object();
 
-    if (object != NULL && add_text(object, "bottle_host_alias", upstream->alias) &&
-        add(object, "listen_port", json_object_new_int(upstream->listen_port)) &&
-        add_text(object, "upstream_host", upstream->host) &&
-        add(object, "upstream_port", json_object_new_int(upstream->port)) &&
-        (upstream->user[0] == '\0' || add_text(object, "user", upstream->user)) &&
+    if (object != NULL && object_add_text(object, "bottle_host_alias", upstream->alias) &&
+        object_add(object, "listen_port", json_object_new_int(upstream->listen_port)) &&
+        object_add_text(object, "upstream_host", upstream->host) &&
+        object_add(object, "upstream_port", json_object_new_int(upstream->port)) &&
+        (upstream->user[0] == '\0' || object_add_text(object, "user", upstream->user)) &&
         (upstream->identity_file == NULL ||
-         add_text(object, "identity_file", upstream->identity_file)) &&
+         object_add_text(object, "identity_file", upstream->identity_file)) &&
         (upstream->known_host_key == NULL ||
-         add_text(object, "known_host_key", upstream->known_host_key)))
+         object_add_text(object, "known_host_key", upstream->known_host_key)))
         return object;
     (void)json_object_put(object);
     return NULL;
@@ -104,9 +92,7 @@ static json_object *upstreams_array(const struct plan *plan)
     json_object *array = json_object_new_array_ext((int)plan->upstream_count);
 
     for (size_t i = 0; array != NULL && i < plan->upstream_count; i++) {
-        json_object *item = upstream_object(&plan->upstreams[i]);
-        if (item == NULL || json_object_array_add(array, item) != 0) {
-            (void)json_object_put(item);
+        if (!array_add(array, upstream_object(&plan->upstreams[i]))) {
             (void)json_object_put(array);
             return NULL;
         }
@@ -119,48 +105,27 @@ char *plan_to_json(const struct plan *plan)
     CLEANUP_JSON json_object *object = json_object_new_object();
     const char *text;
 
-    if (object == NULL || !add(object, "version", json_object_new_int(PLAN_VERSION)) ||
-        !add_text(object, "sidecar", SIDECAR_NAME) || !add_text(object, "slug", plan->slug) ||
-        !add_text(object, "stage_dir", plan->stage_dir))
+    if (object == NULL || !object_add(object, "version", json_object_new_int(PLAN_VERSION)) ||
+        !object_add_text(object, "sidecar", SIDECAR_NAME) ||
+        !object_add_text(object, "slug", plan->slug) ||
+        !object_add_text(object, "stage_dir", plan->stage_dir))
         return NULL;
     for (size_t i = 0; i < STAGE_FILE_COUNT; i++) {
         if (!add_path(object, stage_files[i].key, plan->stage_dir, stage_files[i].file))
             return NULL;
     }
-    if (!add(object, "upstreams", upstreams_array(plan)) ||
-        !add_text(object, "internal_network", plan->internal_network) ||
-        !add_text(object, "egress_network", plan->egress_network))
+    if (!object_add(object, "upstreams", upstreams_array(plan)) ||
+        !object_add_text(object, "internal_network", plan->internal_network) ||
+        !object_add_text(object, "egress_network", plan->egress_network))
         return NULL;
     text = json_object_to_json_string_ext(object,
                                           JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
     return text == NULL ? NULL : strdup(text);
 }
 
-/* One JSON object that is read, and how messages name it. */
-struct reader {
-    json_object *object;
-    const char *where;
-    struct failure *failure;
-};
-
-static enum bottle_result refuse(const struct reader *reader, const char *key, const char *reason)
-{
-    json_object *value = json_object_object_get(reader->object, key);
-    const char *text = json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN |
-                                                                 JSON_C_TO_STRING_NOSLASHESCAPE);
-
-    return failure_set(reader->failure, BOTTLE_INVALID, "%s: %s %s %s", reader->where, key,
-                       text == NULL ? "" : EXCERPT(text), reason);
-}
-
-static enum bottle_result out_of_memory(const struct reader *reader)
-{
-    return failure_set(reader->failure, BOTTLE_INTERNAL, "%s: out of memory", reader->where);
-}
-
 /* The value of a key that must be there. */
-static enum bottle_result read_value(const struct reader *reader, const char *key, json_type type,
-                                     json_object **value)
+static enum bottle_result read_value(const struct json_reader *reader, const char *key,
+                                     json_type type, json_object **value)
 {
     if (!json_object_object_get_ex(reader->object, key, value))
         return failure_set(reader->failure, BOTTLE_INVALID,
@@ -174,7 +139,7 @@ static enum bottle_result read_value(const struct reader *reader, const char *ke
 }
 
 /* The text of a key that must be there and match the grammar; it lives as long as the object. */
-static enum bottle_result read_text(const struct reader *reader, const char *key,
+static enum bottle_result read_text(const struct json_reader *reader, const char *key,
                                     bool (*grammar)(const char *), const char **text)
 {
     json_object *value;
@@ -184,22 +149,22 @@ static enum bottle_result read_text(const struct reader *reader, const char *key
         return result;
     *text = json_object_get_string(value);
     if (!grammar(*text))
-        return refuse(reader, key, "is not valid: hand the plan on as prepare returned it");
+        return json_refuse(reader, key, "is not valid: hand the plan on as prepare returned it");
     return BOTTLE_OK;
 }
 
-static enum bottle_result copy_text(const struct reader *reader, const char *key,
+static enum bottle_result copy_text(const struct json_reader *reader, const char *key,
                                     bool (*grammar)(const char *), char *to, size_t size)
 {
     const char *text;
     enum bottle_result result = read_text(reader, key, grammar, &text);
 
     if (result == BOTTLE_OK && snprintf(to, size, "%s", text) >= (int)size)
-        return refuse(reader, key, "is too long");
+        return json_refuse(reader, key, "is too long");
     return result;
 }
 
-static enum bottle_result duplicate_text(const struct reader *reader, const char *key,
+static enum bottle_result duplicate_text(const struct json_reader *reader, const char *key,
                                          bool (*grammar)(const char *), char **to)
 {
     const char *text;
@@ -208,15 +173,16 @@ static enum bottle_result duplicate_text(const struct reader *reader, const char
     if (result != BOTTLE_OK)
         return result;
     *to = strdup(text);
-    return *to == NULL ? out_of_memory(reader) : BOTTLE_OK;
+    return *to == NULL ? json_out_of_memory(reader) : BOTTLE_OK;
 }
 
-static bool has_key(const struct reader *reader, const char *key)
+static bool has_key(const struct json_reader *reader, const char *key)
 {
     return json_object_object_get_ex(reader->object, key, NULL);
 }
 
-static enum bottle_result read_port(const struct reader *reader, const char *key, uint16_t *port)
+static enum bottle_result read_port(const struct json_reader *reader, const char *key,
+                                    uint16_t *port)
 {
     json_object *value;
     int64_t number;
@@ -226,7 +192,7 @@ static enum bottle_result read_port(const struct reader *reader, const char *key
         return result;
     number = json_object_get_int64(value);
     if (number < 1 || number > UINT16_MAX)
-        return refuse(reader, key, "is no port: a port is from 1 to 65535");
+        return json_refuse(reader, key, "is no port: a port is from 1 to 65535");
     *port = (uint16_t)number;
     return BOTTLE_OK;
 }
@@ -250,7 +216,8 @@ static bool is_stage_dir(const char *text)
 }
 
 /* What names a network is for the backend to judge; here it must only be one line. */
-static enum bottle_result read_network(const struct reader *reader, const char *key, char **network)
+static enum bottle_result read_network(const struct json_reader *reader, const char *key,
+                                       char **network)
 {
     json_object *value;
     enum bottle_result result = read_value(reader, key, json_type_string, &value);
@@ -260,12 +227,12 @@ static enum bottle_result read_network(const struct reader *reader, const char *
     const char *text = json_object_get_string(value);
     size_t len = strlen(text);
     if (len >= PLAN_PATH_SIZE || !text_is_printable(text, len))
-        return refuse(reader, key, "must be one line of fewer than 4096 bytes");
+        return json_refuse(reader, key, "must be one line of fewer than 4096 bytes");
     *network = strdup(text);
-    return *network == NULL ? out_of_memory(reader) : BOTTLE_OK;
+    return *network == NULL ? json_out_of_memory(reader) : BOTTLE_OK;
 }
 
-static enum bottle_result read_upstream(const struct reader *reader, struct upstream *upstream)
+static enum bottle_result read_upstream(const struct json_reader *reader, struct upstream *upstream)
 {
     enum bottle_result result =
         json_check_keys(reader->object, reader->where, upstream_keys, reader->failure);
@@ -281,7 +248,7 @@ static enum bottle_result read_upstream(const struct reader *reader, struct upst
     if (result == BOTTLE_OK)
         result = read_port(reader, "upstream_port", &upstream->port);
     if (result == BOTTLE_OK && upstream->port != upstream->listen_port)
-        return refuse(reader, "upstream_port", "must be equal to listen_port");
+        return json_refuse(reader, "upstream_port", "must be equal to listen_port");
     if (result == BOTTLE_OK && has_key(reader, "user"))
         result = copy_text(reader, "user", grammar_user, upstream->user, sizeof upstream->user);
     if (result == BOTTLE_OK && has_key(reader, "identity_file"))
@@ -305,7 +272,7 @@ static enum bottle_result check_port_is_free(const struct plan *plan, size_t ind
     return BOTTLE_OK;
 }
 
-static enum bottle_result read_upstreams(const struct reader *reader, struct plan *plan)
+static enum bottle_result read_upstreams(const struct json_reader *reader, struct plan *plan)
 {
     json_object *array;
     size_t count;
@@ -320,12 +287,13 @@ static enum bottle_result read_upstreams(const struct reader *reader, struct pla
                            count, PLAN_MAX_UPSTREAMS);
     plan->upstreams = calloc(count + 1, sizeof *plan->upstreams);
     if (plan->upstreams == NULL)
-        return out_of_memory(reader);
+        return json_out_of_memory(reader);
     plan->upstream_count = count;
     for (size_t i = 0; i < count && result == BOTTLE_OK; i++) {
         char where[sizeof "plan.upstreams[999]"];
         (void)snprintf(where, sizeof where, "plan.upstreams[%u]", (unsigned)i);
-        const struct reader item = {json_object_array_get_idx(array, i), where, reader->failure};
+        const struct json_reader item = {json_object_array_get_idx(array, i), where,
+                                         reader->failure};
         if (!json_object_is_type(item.object, json_type_object))
             return failure_set(reader->failure, BOTTLE_INVALID, "%s must be an object", where);
         result = read_upstream(&item, &plan->upstreams[i]);
@@ -335,27 +303,28 @@ static enum bottle_result read_upstreams(const struct reader *reader, struct pla
     return result;
 }
 
-static enum bottle_result check_version(const struct reader *reader)
+static enum bottle_result check_version(const struct json_reader *reader)
 {
     json_object *value;
     enum bottle_result result = read_value(reader, "version", json_type_int, &value);
 
     if (result == BOTTLE_OK && json_object_get_int64(value) != PLAN_VERSION)
-        return refuse(reader, "version", "is not this plugin's: prepare again with this plugin");
+        return json_refuse(reader, "version",
+                           "is not this plugin's: prepare again with this plugin");
     return result;
 }
 
-static enum bottle_result check_sidecar(const struct reader *reader)
+static enum bottle_result check_sidecar(const struct json_reader *reader)
 {
     json_object *value;
     enum bottle_result result = read_value(reader, "sidecar", json_type_string, &value);
 
     if (result == BOTTLE_OK && strcmp(json_object_get_string(value), SIDECAR_NAME) != 0)
-        return refuse(reader, "sidecar", "is another sidecar: hand its plan to that plugin");
+        return json_refuse(reader, "sidecar", "is another sidecar: hand its plan to that plugin");
     return result;
 }
 
-static enum bottle_result check_stage_files(const struct reader *reader, const char *stage_dir)
+static enum bottle_result check_stage_files(const struct json_reader *reader, const char *stage_dir)
 {
     for (size_t i = 0; i < STAGE_FILE_COUNT; i++) {
         const char *key = stage_files[i].key;
@@ -365,14 +334,14 @@ static enum bottle_result check_stage_files(const struct reader *reader, const c
             return result;
         CLEANUP_FREE char *path = join_path(stage_dir, stage_files[i].file);
         if (path == NULL)
-            return out_of_memory(reader);
+            return json_out_of_memory(reader);
         if (strcmp(json_object_get_string(value), path) != 0)
-            return refuse(reader, key, "is not the file in stage_dir that prepare wrote");
+            return json_refuse(reader, key, "is not the file in stage_dir that prepare wrote");
     }
     return BOTTLE_OK;
 }
 
-static enum bottle_result read_plan(const struct reader *reader, struct plan *plan)
+static enum bottle_result read_plan(const struct json_reader *reader, struct plan *plan)
 {
     enum bottle_result result =
         json_check_keys(reader->object, reader->where, plan_keys, reader->failure);
@@ -403,7 +372,7 @@ enum bottle_result plan_from_json(const char *text, struct plan *plan, struct fa
 
     if (result != BOTTLE_OK)
         return result;
-    const struct reader reader = {object, "plan", failure};
+    const struct json_reader reader = {object, "plan", failure};
     result = read_plan(&reader, plan);
     if (result != BOTTLE_OK)
         plan_clear(plan);

@@ -22,6 +22,7 @@
 #include "cleanup.h"
 #include "json_text.h"
 #include "stage_dir.h"
+#include "text.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -96,32 +97,6 @@ static bool bring_loopback_up(void)
 
 /* ---- the files ---- */
 
-struct text {
-    char *buffer;
-    size_t len;
-    FILE *stream;
-};
-
-static bool text_open(struct text *text)
-{
-    text->stream = open_memstream(&text->buffer, &text->len);
-    return text->stream != NULL || fail("out of memory");
-}
-
-/* Lets the text be read, if all of it could be written. */
-static bool text_finish(struct text *text)
-{
-    return (fflush(text->stream) == 0 && ferror(text->stream) == 0) || fail("out of memory");
-}
-
-static void text_clear(struct text *text)
-{
-    if (text->stream != NULL)
-        (void)fclose(text->stream); /* text_finish has told whether it is complete */
-    free(text->buffer);
-}
-#define CLEANUP_TEXT __attribute__((cleanup(text_clear)))
-
 /* A name that may stand in /etc/hosts: an IP address needs none. */
 static bool is_host_name(const char *text)
 {
@@ -153,7 +128,7 @@ static bool write_names(FILE *hosts, const char *address, json_object *known, js
     return true;
 }
 
-static bool render_hosts(const struct bottle *bottle, const char *address, FILE *hosts)
+static bool write_hosts(const struct bottle *bottle, const char *address, FILE *hosts)
 {
     CLEANUP_JSON json_object *known = json_object_new_object();
 
@@ -170,12 +145,18 @@ static bool render_hosts(const struct bottle *bottle, const char *address, FILE 
     return true;
 }
 
+static bool render_hosts(const struct bottle *bottle, FILE *hosts)
+{
+    return write_hosts(bottle, "127.0.0.1", hosts) && write_hosts(bottle, "::1", hosts);
+}
+
 /* The system's nsswitch.conf, if there is one, with another line for hosts. */
-static bool render_nsswitch(FILE *nsswitch)
+static bool render_nsswitch(const struct bottle *bottle, FILE *nsswitch)
 {
     CLEANUP_FREE char *system = NULL;
     char *rest = NULL;
 
+    (void)bottle;
     if (!read_text_file(AT_FDCWD, "/etc/nsswitch.conf", 65536, true, &system))
         return false;
     char *line = system != NULL ? strtok_r(system, "\n", &rest) : NULL;
@@ -188,7 +169,7 @@ static bool render_nsswitch(FILE *nsswitch)
 }
 
 /* The files that the plans name under key, one after the other. */
-static bool render_plan_files(const struct bottle *bottle, const char *key, FILE *to)
+static bool copy_plan_files(const struct bottle *bottle, const char *key, FILE *to)
 {
     for (size_t i = 0; i < bottle->count; i++) {
         CLEANUP_FREE char *file = NULL;
@@ -198,6 +179,35 @@ static bool render_plan_files(const struct bottle *bottle, const char *key, FILE
         (void)fputs(file != NULL ? file : "", to);
     }
     return true;
+}
+
+static bool render_ssh_config(const struct bottle *bottle, FILE *ssh_config)
+{
+    return copy_plan_files(bottle, "ssh_config", ssh_config);
+}
+
+static bool render_known_hosts(const struct bottle *bottle, FILE *known_hosts)
+{
+    return copy_plan_files(bottle, "known_hosts", known_hosts);
+}
+
+/* The text that render writes; malloc'ed; NULL after an error that was told. */
+static char *rendered(const struct bottle *bottle,
+                      bool (*render)(const struct bottle *bottle, FILE *to))
+{
+    struct text text;
+
+    if (!text_open(&text)) {
+        (void)fail("out of memory");
+        return NULL;
+    }
+    bool is_complete = render(bottle, text.stream);
+    CLEANUP_FREE char *buffer = text_close(&text);
+    if (!is_complete)
+        return NULL;
+    if (buffer == NULL)
+        (void)fail("out of memory");
+    return steal_pointer(&buffer);
 }
 
 static bool write_files(const char *path, const struct stage_file *files, size_t count)
@@ -220,23 +230,18 @@ static bool mount_empty(const char *target)
 /* Makes our files at /run; what they are made from may lie below. */
 static bool make_files(const struct bottle *bottle)
 {
-    CLEANUP_TEXT struct text hosts = {0};
-    CLEANUP_TEXT struct text nsswitch = {0};
-    CLEANUP_TEXT struct text ssh_config = {0};
-    CLEANUP_TEXT struct text known_hosts = {0};
+    CLEANUP_FREE char *hosts = rendered(bottle, render_hosts);
+    CLEANUP_FREE char *nsswitch = hosts != NULL ? rendered(bottle, render_nsswitch) : NULL;
+    CLEANUP_FREE char *ssh_config = nsswitch != NULL ? rendered(bottle, render_ssh_config) : NULL;
+    CLEANUP_FREE char *known_hosts =
+        ssh_config != NULL ? rendered(bottle, render_known_hosts) : NULL;
 
-    if (!text_open(&hosts) || !render_hosts(bottle, "127.0.0.1", hosts.stream) ||
-        !render_hosts(bottle, "::1", hosts.stream) || !text_finish(&hosts) ||
-        !text_open(&nsswitch) || !render_nsswitch(nsswitch.stream) || !text_finish(&nsswitch) ||
-        !text_open(&ssh_config) || !render_plan_files(bottle, "ssh_config", ssh_config.stream) ||
-        !text_finish(&ssh_config) || !text_open(&known_hosts) ||
-        !render_plan_files(bottle, "known_hosts", known_hosts.stream) || !text_finish(&known_hosts))
+    if (known_hosts == NULL)
         return false;
-    const struct stage_file etc[] = {{"hosts", 0644, hosts.buffer},
-                                     {"nsswitch.conf", 0644, nsswitch.buffer},
-                                     {"empty", 0644, ""}};
-    const struct stage_file ssh[] = {{"ssh_config", 0644, ssh_config.buffer},
-                                     {"ssh_known_hosts", 0644, known_hosts.buffer}};
+    const struct stage_file etc[] = {
+        {"hosts", 0644, hosts}, {"nsswitch.conf", 0644, nsswitch}, {"empty", 0644, ""}};
+    const struct stage_file ssh[] = {{"ssh_config", 0644, ssh_config},
+                                     {"ssh_known_hosts", 0644, known_hosts}};
     return mount_empty("/run") && write_files("/run", etc, sizeof etc / sizeof etc[0]) &&
            (mkdir("/run/ssh", 0755) == 0 || fail_errno("make", "/run/ssh")) &&
            write_files("/run/ssh", ssh, sizeof ssh / sizeof ssh[0]);
