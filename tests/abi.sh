@@ -8,6 +8,8 @@ source "$(dirname "$0")/lib.sh" "$@"
 
 : "${SOURCE_DIR:?set it to the directory of the sources}"
 fixtures=$BUILD_DIR/tests/fixtures
+launcher=$BUILD_DIR/tests/gate_tool
+newer_launcher=$BUILD_DIR/tests/gate_tool_newer_minor
 gate=$BUILD_DIR/plugin/ssh_gate.so
 newer_gate=$fixtures/ssh_gate_newer_minor.so
 header=include/bottle/sidecar.h
@@ -58,8 +60,7 @@ whole_life() {
 
 # What one pair starts, the other finds and stops.
 across_versions() {
-    local older=("$fixtures/launcher_present" "$gate") newer=("$fixtures/launcher_newer_minor" "$newer_gate")
-    local target
+    local target older=("$launcher" "$gate") newer=("$newer_launcher" "$newer_gate")
     target=$(start "${older[@]}" across)
     is_serving "${newer[@]}" "$target"
     "${newer[@]}" stop "$target"
@@ -85,19 +86,18 @@ lacks_operations() {
     status_is "$UNSUPPORTED" "$1" "$fixtures/fake_without_status.so" status native:x
 }
 
-for launcher in present newer_minor; do
+for host in "$launcher" "$newer_launcher"; do
     for plugin in "$gate" "$newer_gate"; do
-        check "launcher $launcher, plugin $(basename "$plugin" .so): a whole life" \
-            whole_life "$fixtures/launcher_$launcher" "$plugin" life
+        check "$(basename "$host") and $(basename "$plugin"): a whole life" whole_life "$host" "$plugin" life
     done
-    check "launcher $launcher: a plugin without optional operations" \
-        lacks_operations "$fixtures/launcher_$launcher"
+    check "$(basename "$host"): a plugin without optional operations" lacks_operations "$host"
 done
 check 'what an older pair started a newer one finds and stops, and the other way round' across_versions
-check 'launcher newer_major refuses the present plugin' refuses "$fixtures/launcher_newer_major" "$gate" \
+check 'a launcher of the next major version refuses the present plugin' refuses \
+    "$BUILD_DIR/tests/gate_tool_newer_major" "$gate" \
     "speaks sidecar ABI $major.$minor, this launcher speaks $next_major.x: use a plugin built for $next_major.x, or an older launcher"
-check 'launcher present refuses a plugin of newer_major' refuses "$fixtures/launcher_present" \
-    "$fixtures/fake_newer_major.so" \
+check 'the present launcher refuses a plugin of the next major version' refuses \
+    "$launcher" "$fixtures/fake_newer_major.so" \
     "speaks sidecar ABI $next_major.$minor, this launcher speaks $major.x: use a plugin built for $major.x, or a newer launcher"
 
 # ---- what was recorded ----
