@@ -519,7 +519,7 @@ Test(takeover, a_launcher_that_dies_at_any_moment)
         CLEANUP_FREE char *old = strdup(gate.target);
         struct child child = child_start(take_over_and_wait, gate.target);
         cr_assert(line_receive(child.fd, line, sizeof line));
-        const struct timespec moment = {.tv_nsec = round * 400000L};
+        const struct timespec moment = {.tv_nsec = round * 700000L};
         cr_assert_eq(nanosleep(&moment, NULL), 0);
         child_kill(&child);
         expect_one_serves();
