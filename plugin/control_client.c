@@ -227,8 +227,8 @@ static char *read_socket_list(void)
     return text;
 }
 
-/* A list that is read while sockets go could skip one, so it is read before. */
-static enum bottle_result stop_instances(const struct target *of, struct failure *failure)
+/* One pass over the list.  BOTTLE_NOT_FOUND: there was none to stop. */
+static enum bottle_result stop_listed(const struct target *of, struct failure *failure)
 {
     CLEANUP_FREE char *list = read_socket_list();
     char prefix[128], *rest = list;
@@ -241,7 +241,6 @@ static enum bottle_result stop_instances(const struct target *of, struct failure
                            ": %s; stop them by the targets that start returned",
                            of->slug, strerror(errno));
     (void)snprintf(prefix, sizeof prefix, "@" CONTROL_NAME_OF_INSTANCE, geteuid(), of->slug, "");
-    failure_format(failure, "no gate runs as native:%s", of->slug);
     for (char *line; (line = strsep(&rest, "\n"));) {
         struct failure one;
         if (!is_instance_of(line, prefix, &target))
@@ -255,6 +254,18 @@ static enum bottle_result stop_instances(const struct target *of, struct failure
             all = result;
     }
     return all;
+}
+
+/* The kernel may skip one while others go, so it takes a list without any to be sure. */
+static enum bottle_result stop_instances(const struct target *of, struct failure *failure)
+{
+    enum bottle_result result = stop_listed(of, failure);
+
+    if (result == BOTTLE_NOT_FOUND)
+        return failure_set(failure, result, "no gate runs as native:%s", of->slug);
+    while (result == BOTTLE_OK)
+        result = stop_listed(of, failure);
+    return result == BOTTLE_NOT_FOUND ? BOTTLE_OK : result;
 }
 
 enum bottle_result control_stop(const struct target *target, struct failure *failure)

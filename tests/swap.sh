@@ -293,7 +293,8 @@ killed_at_any_moment() {
         killed "$user" 60 swap web
         is_serving "$user"
         accepts 30010
-        host "$user" swap web
+        # What the killed one had begun ends a moment later, and is a conflict until then.
+        wait_until host "$user" swap web
         killed "$user" 60 down web
         wait_until status_is_true "$user"
         host "$user" down web

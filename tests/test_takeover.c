@@ -83,9 +83,10 @@ static char *take_over(void)
     CLEANUP_FREE char *message = NULL;
     char *old = gate.target;
 
-    gate.target = NULL;
-    cr_assert_eq(try_takeover(old, WITH_LAUNCHER, &gate.target, &message), BOTTLE_OK, "%s",
-                 message);
+    char *new = NULL;
+
+    cr_assert_eq(try_takeover(old, WITH_LAUNCHER, &new, &message), BOTTLE_OK, "%s", message);
+    gate.target = new;
     cr_expect_str_neq(gate.target, old);
     CLEANUP_JSON json_object *status = gate_status(&gate);
     cr_expect_str_eq(member_text(status, "target"), gate.target);
@@ -483,52 +484,6 @@ Test(takeover, of_two_at_once_one_wins)
     expect_serves(gate.target, gate.address, PORT);
 }
 
-static const char *take_over_and_wait(int parent_fd, void *context)
-{
-    CLEANUP_FREE char *target = NULL;
-    CLEANUP_FREE char *message = NULL;
-
-    line_send(parent_fd, "begin");
-    if (try_takeover(context, "{}", &target, &message) != BOTTLE_OK)
-        return child_failure("takeover: %s", message);
-    (void)pause();
-    return NULL;
-}
-
-/* A relay that its dead launcher left with nothing to do ends by itself, a moment later. */
-static void expect_one_serves(void)
-{
-    CLEANUP_JSON json_object *status = gate_status(&gate);
-
-    cr_assert_not_null(status, "no gate runs");
-    cr_expect_str_eq(member_text(status, "state"), "serving");
-    free(gate.target);
-    gate.target = strdup(member_text(status, "target"));
-    expect_serves(gate.target, gate.address, PORT);
-    expect_serves(gate.target, gate.address, SECOND_PORT);
-}
-
-Test(takeover, a_launcher_that_dies_at_any_moment)
-{
-    int taken_over = 0;
-    enum { ROUNDS = 40 };
-
-    start_two();
-    for (int round = 0; round < ROUNDS; round++) {
-        char line[16];
-        CLEANUP_FREE char *old = strdup(gate.target);
-        struct child child = child_start(take_over_and_wait, gate.target);
-        cr_assert(line_receive(child.fd, line, sizeof line));
-        const struct timespec moment = {.tv_nsec = round * 700000L};
-        cr_assert_eq(nanosleep(&moment, NULL), 0);
-        child_kill(&child);
-        expect_one_serves();
-        taken_over += strcmp(old, gate.target) != 0;
-    }
-    cr_log_info("%d of %d takeovers were complete", taken_over, ROUNDS);
-    expect_untouched();
-}
-
 /* ---- what the relays say to each other ---- */
 
 static socklen_t control_address(const char *instance, struct sockaddr_un *address)
@@ -562,21 +517,32 @@ static void send_request(int fd, uint32_t version, uint32_t operation)
     cr_assert_eq(send(fd, &request, sizeof request, MSG_NOSIGNAL), (ssize_t)sizeof request);
 }
 
-/* The test as the new relay: the claim and the two listeners. */
-static int ask_for_sockets(int fds[3])
+/* The test as the new relay: the claim and the two listeners; -1: the relay refuses, or is going. */
+static int try_to_ask(int fds[3])
 {
     int fd = connect_control(), received[FD_PASSING_MAX];
     struct handover handover;
     size_t count;
 
     send_request(fd, CONTROL_VERSION, CONTROL_TAKEOVER);
-    cr_assert_eq(receive_with_fds(fd, &handover, sizeof handover, received, &count),
-                 (ssize_t)sizeof handover);
+    ssize_t length = receive_with_fds(fd, &handover, sizeof handover, received, &count);
+    if (length < (ssize_t)sizeof handover.reply || handover.reply.result != BOTTLE_OK) {
+        cr_assert_eq(close(fd), 0);
+        return -1;
+    }
+    cr_assert_eq(length, (ssize_t)sizeof handover);
     cr_assert_eq(handover.reply.version, CONTROL_VERSION);
-    cr_assert_eq(handover.reply.result, BOTTLE_OK);
     cr_assert_eq(handover.fds_left, 0);
     cr_assert_eq(count, 3);
     memcpy(fds, received, 3 * sizeof fds[0]);
+    return fd;
+}
+
+static int ask_for_sockets(int fds[3])
+{
+    int fd = try_to_ask(fds);
+
+    cr_assert_geq(fd, 0, "the relay refuses");
     return fd;
 }
 
@@ -595,6 +561,66 @@ static int32_t receive_result(int fd)
     cr_assert_geq(length, (ssize_t)sizeof reply, "no reply");
     memcpy(&reply, packet, sizeof reply);
     return reply.result;
+}
+
+static const char *take_over_and_wait(int parent_fd, void *context)
+{
+    CLEANUP_FREE char *target = NULL;
+    CLEANUP_FREE char *message = NULL;
+
+    line_send(parent_fd, "begin");
+    if (try_takeover(context, "{}", &target, &message) != BOTTLE_OK)
+        return child_failure("takeover: %s", message);
+    (void)pause();
+    return NULL;
+}
+
+/* The relay that the dead launcher had started ends, or has taken over, a moment later. */
+static void wait_for_offer(void)
+{
+    int64_t end_ms = now_ms() + WAIT_MS;
+    int fds[3], fd;
+
+    while ((fd = try_to_ask(fds)) < 0) {
+        cr_assert_lt(now_ms(), end_ms, "the gate is being taken over for ever");
+        sleep_ms(1);
+    }
+    cr_assert_eq(close(fd), 0);
+    close_all(fds, 3);
+}
+
+static void expect_one_serves(void)
+{
+    wait_for_offer();
+    CLEANUP_JSON json_object *status = gate_status(&gate);
+
+    cr_assert_not_null(status, "no gate runs");
+    cr_expect_str_eq(member_text(status, "state"), "serving");
+    free(gate.target);
+    gate.target = strdup(member_text(status, "target"));
+    expect_serves(gate.target, gate.address, PORT);
+    expect_serves(gate.target, gate.address, SECOND_PORT);
+}
+
+Test(takeover, a_launcher_that_dies_at_any_moment)
+{
+    int taken_over = 0;
+    enum { ROUNDS = 40 };
+
+    start_two();
+    for (int round = 0; round < ROUNDS; round++) {
+        char line[16];
+        CLEANUP_FREE char *old = strdup(gate.target);
+        struct child child = child_start(take_over_and_wait, gate.target);
+        cr_assert(line_receive(child.fd, line, sizeof line));
+        const struct timespec moment = {.tv_nsec = round * 700000L};
+        cr_assert_eq(nanosleep(&moment, NULL), 0);
+        child_kill(&child);
+        expect_one_serves();
+        taken_over += strcmp(old, gate.target) != 0;
+    }
+    cr_log_info("%d of %d takeovers were complete", taken_over, ROUNDS);
+    expect_untouched();
 }
 
 Test(takeover, a_successor_that_goes_before_it_commits)
