@@ -27,7 +27,7 @@
 
 #define ANSWER_WAIT_MS 5000
 #define SOCKET_LIST    "/proc/thread-self/net/unix"
-#define LISTENING      0x10000u /* its column Flags */
+#define LISTENING      " 00010000 " /* its column Flags */
 
 static void shown(const struct target *target,
                   char text[PLAN_SLUG_SIZE + TARGET_INSTANCE_SIZE + 16])
@@ -192,16 +192,14 @@ static enum bottle_result stop_instance(const struct target *target, struct fail
     return BOTTLE_OK;
 }
 
-/* Takes the instance out of a line of /proc/net/unix (proc(5)) that is of a relay of the slug. */
+/* Takes the instance out of a line of the list (proc(5)) that is of a relay of the slug. */
 static bool is_instance_of(const char *line, const char *prefix, struct target *target)
 {
-    unsigned int flags;
-    char name[128];
+    const char *name = strrchr(line, ' ');
 
-    if (sscanf(line, "%*s %*x %*x %x %*x %*x %*u %127s", &flags, name) != 2 ||
-        (flags & LISTENING) == 0 || strncmp(name, prefix, strlen(prefix)) != 0)
+    if (!name || !strstr(line, LISTENING) || strncmp(name + 1, prefix, strlen(prefix)) != 0)
         return false;
-    const char *instance = name + strlen(prefix);
+    const char *instance = name + 1 + strlen(prefix);
     size_t length = strlen(instance);
     if (length == 0 || length >= sizeof target->instance)
         return false;

@@ -100,8 +100,8 @@ bool set_text(json_object *object, const char *key, const char *text)
 /* ---- options and commands ---- */
 
 #define BIT(option)   (1u << (option))
-#define GRACE_MAX_S   (7 * 24 * 3600)
-#define FIRST_VALUE   256 /* what getopt_long(3) returns for the first option: no character */
+#define GRACE_MAX_S   604800 /* a week */
+#define FIRST_VALUE   256    /* what getopt_long(3) returns for the first option: no character */
 #define EVERY_COMMAND (BIT(OPTION_PLUGIN) | BIT(OPTION_HELP))
 
 static const struct option options[OPTION_COUNT + 1] = {

@@ -78,7 +78,7 @@ static enum bottle_result try_takeover(const char *from, const char *options, ch
 }
 
 /* The new gate is gate.target and gate.relay from here on.  Returns the old target; malloc'ed. */
-static char *take_over(void)
+static char *take_over_from_old(void)
 {
     CLEANUP_FREE char *message = NULL;
     char *old = gate.target;
@@ -92,6 +92,11 @@ static char *take_over(void)
     cr_expect_str_eq(member_text(status, "target"), gate.target);
     gate.relay = (pid_t)member_number(status, "pid");
     return old;
+}
+
+static void take_over(void)
+{
+    free(take_over_from_old());
 }
 
 /* The status under any target; NULL when nothing runs under it. */
@@ -126,7 +131,7 @@ static void expect_untouched(void)
     expect_serves(gate.target, gate.address, PORT);
     expect_serves(gate.target, gate.address, SECOND_PORT);
     prepare_ports(PORT, SECOND_PORT);
-    CLEANUP_FREE char *old = take_over();
+    take_over();
     expect_serves(gate.target, gate.address, PORT);
 }
 
@@ -151,7 +156,7 @@ Test(takeover, sessions_stay_and_new_ones_go_to_the_new_gate)
     int upstream = tcp_listen(gate.upstream_address, PORT, 1);
     struct tcp_pair before = tcp_through(gate.address, PORT, upstream);
     pid_t old_relay = gate.relay;
-    CLEANUP_FREE char *old = take_over();
+    CLEANUP_FREE char *old = take_over_from_old();
     struct tcp_pair after = tcp_through(gate.address, PORT, upstream);
 
     CLEANUP_JSON json_object *old_status = status_of(old);
@@ -195,7 +200,7 @@ Test(takeover, the_old_gate_can_be_given_a_bound)
     start_two();
     int upstream = tcp_listen(gate.upstream_address, PORT, 1);
     struct tcp_pair pair = tcp_through(gate.address, PORT, upstream);
-    CLEANUP_FREE char *old = take_over();
+    CLEANUP_FREE char *old = take_over_from_old();
     cr_assert_eq(bottle_plugin_drain(gate.plugin, NULL, old, 100, &message), BOTTLE_OK, "%s",
                  message);
     cr_expect_eq(tcp_drain(pair.client), ECONNRESET);
@@ -213,7 +218,7 @@ Test(takeover, stop_by_either_target)
     char *targets[3];
     for (size_t i = 0; i < ROWS(pairs); i++) {
         pairs[i] = tcp_through(gate.address, PORT, upstream);
-        targets[i] = take_over();
+        targets[i] = take_over_from_old();
     }
     cr_expect_eq(gate_try_stop(&gate, targets[1]), BOTTLE_OK);
     cr_expect_null(status_of(targets[1]));
@@ -241,7 +246,7 @@ Test(takeover, stop_of_a_gate_that_hangs_spares_the_one_before)
     start_two();
     int upstream = tcp_listen(gate.upstream_address, PORT, 1);
     struct tcp_pair pair = tcp_through(gate.address, PORT, upstream);
-    CLEANUP_FREE char *old = take_over();
+    CLEANUP_FREE char *old = take_over_from_old();
 
     cr_assert_eq(kill(gate.relay, SIGSTOP), 0);
     cr_expect_eq(gate_try_stop(&gate, gate.target), BOTTLE_OK);
@@ -259,7 +264,7 @@ Test(takeover, other_upstreams)
     prepare_ports(SECOND_PORT, THIRD_PORT);
     int upstream = tcp_listen(gate.upstream_address, PORT, 1);
     struct tcp_pair pair = tcp_through(gate.address, PORT, upstream);
-    CLEANUP_FREE char *old = take_over();
+    take_over();
 
     cr_expect_eq(tcp_connect_error(gate.address, PORT), ECONNREFUSED, "a port that is gone");
     expect_serves(gate.target, gate.address, SECOND_PORT);
@@ -286,7 +291,7 @@ Test(takeover, another_address)
 {
     start_two();
     gate_set_networks(&gate, gate.dns_address, "host");
-    CLEANUP_FREE char *old = take_over();
+    take_over();
 
     expect_serves(gate.target, gate.dns_address, PORT);
     cr_expect_eq(tcp_connect_error(gate.address, PORT), ECONNREFUSED);
@@ -316,12 +321,12 @@ Test(takeover, the_same_namespace_and_another)
     prepare_ports(PORT, SECOND_PORT);
     gate_set_networks(&gate, networks[0].path, "host");
     gate_start(&gate, "");
-    CLEANUP_FREE char *first = take_over();
+    take_over();
     expect_namespace_serves(&networks[0], "127.0.0.1");
     expect_namespace_serves(&networks[0], "::1");
 
     gate_set_networks(&gate, networks[1].path, "host");
-    CLEANUP_FREE char *second = take_over();
+    take_over();
     expect_namespace_serves(&networks[1], "127.0.0.1");
     expect_namespace_serves(&networks[1], "::1");
     cr_expect_eq(network_connect(&networks[0], "127.0.0.1", PORT), -ECONNREFUSED);
@@ -346,7 +351,7 @@ Test(takeover, as_many_upstreams_as_there_may_be)
     gate_set_networks(&gate, network.path, "host");
     gate_start(&gate, "");
     int descriptors = gate_count_descriptors(&gate);
-    CLEANUP_FREE char *old = take_over();
+    take_over();
     expect_namespace_serves(&network, "127.0.0.1");
     for (size_t i = 0; i < ROWS(entries); i++) {
         int fd = network_connect(&network, i % 2 ? "127.0.0.1" : "::1", entries[i].port);
@@ -393,7 +398,7 @@ Test(takeover, refuses_a_gate_that_drains)
     start_two();
     int upstream = tcp_listen(gate.upstream_address, PORT, 1);
     struct tcp_pair pair = tcp_through(gate.address, PORT, upstream);
-    CLEANUP_FREE char *old = take_over();
+    CLEANUP_FREE char *old = take_over_from_old();
 
     expect_refused(old, "{}", BOTTLE_CONFLICT, "drains already");
     tcp_expect_alive(&pair);

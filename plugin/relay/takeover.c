@@ -96,7 +96,7 @@ static void take_fds(struct takeover *takeover, const int *fds, size_t count)
     if (takeover->claim_fd < 0 && count > 0)
         takeover->claim_fd = fds[at++];
     for (; at < count; at++) {
-        if (takeover->count < MAX_LISTENERS)
+        if (takeover->count < sizeof takeover->listeners / sizeof takeover->listeners[0])
             takeover->listeners[takeover->count++] = fds[at];
         else
             (void)close(fds[at]);
@@ -117,8 +117,7 @@ static int64_t receive_packet(struct takeover *takeover, const struct relay *rel
         return -1;
     }
     take_fds(takeover, fds, count);
-    bool refused =
-        received >= (ssize_t)sizeof offer.reply && offer.reply.result != BOTTLE_OK;
+    bool refused = received >= (ssize_t)sizeof offer.reply && offer.reply.result != BOTTLE_OK;
     if (refused || received != (ssize_t)sizeof offer.handover ||
         offer.reply.version != CONTROL_VERSION || count == 0) {
         (void)fail_refused(relay, &offer, refused ? (size_t)received : 0, reply);
