@@ -251,16 +251,26 @@ static enum bottle_result stop_listed(const struct target *of, struct failure *f
         if (all == BOTTLE_NOT_FOUND || result != BOTTLE_OK)
             all = result;
     }
+    if (all == BOTTLE_NOT_FOUND)
+        return failure_set(failure, all, "no gate runs as native:%s", of->slug);
     return all;
 }
 
 /* The kernel may skip one while others go, so it takes a list without any to be sure. */
 static enum bottle_result stop_instances(const struct target *of, struct failure *failure)
 {
+    CLEANUP_FD int claim_fd = -1;
+    pid_t pid;
     enum bottle_result result = stop_listed(of, failure);
 
-    if (result == BOTTLE_NOT_FOUND)
-        return failure_set(failure, result, "no gate runs as native:%s", of->slug);
+    /* Then nobody holds the claim, or a stranger does, or a relay that was skipped. */
+    if (result == BOTTLE_NOT_FOUND) {
+        result = connect_control(of, &claim_fd, &pid, failure);
+        if (result == BOTTLE_OK)
+            result = stop_listed(of, failure);
+        if (result != BOTTLE_OK)
+            return result;
+    }
     while (result == BOTTLE_OK)
         result = stop_listed(of, failure);
     return result == BOTTLE_NOT_FOUND ? BOTTLE_OK : result;
