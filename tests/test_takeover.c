@@ -827,7 +827,10 @@ Test(takeover, an_old_relay_that_does_not_let_go)
                                 .offers = true};
 
     prepare_ports(PORT, SECOND_PORT);
+    CLEANUP_FREE char *before = read_stage_file("ssh_config");
     expect_misunderstood(&pretence, BOTTLE_TIMEOUT, "does not answer");
+    CLEANUP_FREE char *after = read_stage_file("ssh_config");
+    cr_expect_str_eq(after, before, "the agent's configuration is another");
     cr_assert_eq(close(pretence.claim_fd), 0);
     cr_expect_eq(tcp_connect_error(gate.address, PORT), ECONNREFUSED);
     cr_expect_null(gate_status(&gate));

@@ -600,7 +600,8 @@ bool relay_setup(struct relay *relay)
     bool serves = given.takeover.fd < 0 || takeover_commit(&given.takeover, relay, &last);
     /* A launcher that died after its word to go on is not there to hear that it was followed. */
     (void)report(&last);
-    return close(SETUP_FD) == 0 && serves;
+    (void)close(SETUP_FD);
+    return serves;
 }
 
 bool relay_setup_from_arguments(struct relay *relay, int count, char **arguments)
