@@ -38,7 +38,7 @@
  *                 builds that know takeovers, a text: it refuses
  *     new → old   struct control_request, CONTROL_COMMIT, when the new relay is ready to serve and its
  *                 plugin has said "go on".  End of file instead: it gave up
- *     old → new   struct control_reply: the old relay accepts nothing more, and drains
+ *     old → new   struct control_reply: the old relay lets go.  Then end of file: it accepts nothing more
  *
  * Both share the sockets meanwhile, and the old one serves on until it has sent its last word: so a
  * client is queued by the kernel at every moment, and accepted by one of the two.  A relay that cannot

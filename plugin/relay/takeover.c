@@ -10,7 +10,7 @@
  * where it wants it: the new relay may have other upstreams, or another network.  What it does not
  * want, it closes; the old relay closes its own when it drains, and then nobody listens there.
  *
- * The last step must not leave two relays that serve, or none.  The old relay stops accepting once it
+ * The last step must not leave two relays that serve, or none.  The old relay stops accepting when it
  * has sent its last word, and not if that cannot be sent; the new relay serves if it has that word.  When it
  * waits no longer, it shuts the connection down, which makes the old relay's sending fail, and looks
  * once more whether the word had come before.
@@ -193,6 +193,8 @@ bool takeover_commit(struct takeover *takeover, const struct relay *relay,
     bool committed = received == (ssize_t)sizeof word && word.result == BOTTLE_OK;
     if (!committed)
         (void)fail_gone(relay, reply, received);
+    else /* up to the end of file: the old relay has closed its sockets then */
+        (void)recv(takeover->fd, &word, sizeof word, 0);
     (void)close(takeover->fd);
     takeover->fd = -1;
     return committed;
