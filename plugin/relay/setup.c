@@ -583,7 +583,7 @@ static bool launcher_says_go(void)
            recv(SETUP_FD, &go, sizeof go, 0) == (ssize_t)sizeof go;
 }
 
-static bool report(const struct setup_reply *reply)
+static bool tell_plugin(const struct setup_reply *reply)
 {
     return send(SETUP_FD, reply, sizeof *reply, MSG_NOSIGNAL) == (ssize_t)sizeof *reply;
 }
@@ -595,11 +595,11 @@ bool relay_setup(struct relay *relay)
     struct given given = NOTHING_GIVEN;
     bool ready = receive_config(relay, &given, &reply) && set_up(relay, &given, &reply);
 
-    if (!report(&reply) || !ready || !launcher_says_go())
+    if (!tell_plugin(&reply) || !ready || !launcher_says_go())
         return false;
     bool serves = given.takeover.fd < 0 || takeover_commit(&given.takeover, relay, &last);
     /* A launcher that died after its word to go on is not there to hear that it was followed. */
-    (void)report(&last);
+    (void)tell_plugin(&last);
     (void)close(SETUP_FD);
     return serves;
 }
