@@ -155,6 +155,27 @@ import_image() {
     rm -rf "$root"
 }
 
+# provide_relay_image: a relay that is built with the sanitizers needs libraries, so it is no image of one
+# file as the plugin would load it.  It gets one that has them, under the name that the plugin looks for.
+provide_relay_image() {
+    local relay=$BUILD_DIR/plugin/relay/ssh-gate-relay.stripped root=$test_dir/relay_image name
+    is_sanitized || return 0
+    name=$(sha256sum "$relay")
+    install -D "$relay" "$root/ssh-gate-relay"
+    add_programs "$root" "$root/ssh-gate-relay"
+    rm -r "${root:?}$root"
+    tar -C "$root" -c . | docker import - "localhost/claude-bottle-ssh-gate:${name%% *}" >/dev/null
+    rm -r "$root"
+}
+
+is_sanitized() {
+    [[ $(ldd "$BUILD_DIR/plugin/relay/ssh-gate-relay.stripped") == *libasan* ]]
+}
+
+remove_relay_image() {
+    docker image ls --quiet localhost/claude-bottle-ssh-gate | xargs -r docker image rm
+}
+
 # ---- containers ----
 
 # run_container NAME NETWORK [OPTION...]: one that only waits for what is executed in it.
@@ -210,6 +231,7 @@ END
 set_up_world() {
     [ -d "$test_dir/root" ] || new_home root
     import_image
+    provide_relay_image
     make_network --internal inner
     make_network outer
     start_server
