@@ -276,11 +276,11 @@ static bool set_networks(struct sidecar *sidecar, const struct bottle *bottle, c
 {
     const char *name = bottle_plugin_table(sidecar->plugin)->name;
     bool in_engine = strcmp(backend, "docker") == 0;
-    char own_internal[64];
-    char own_egress[64];
+    char own_internal[NETWORK_NAME_SIZE];
+    char own_egress[NETWORK_NAME_SIZE];
 
-    (void)snprintf(own_internal, sizeof own_internal, INTERNAL_NETWORK_PREFIX "%s", bottle->slug);
-    (void)snprintf(own_egress, sizeof own_egress, EGRESS_NETWORK_PREFIX "%s", bottle->slug);
+    network_name(own_internal, true, bottle->slug);
+    network_name(own_egress, false, bottle->slug);
     if (internal_network == NULL && in_engine)
         internal_network = own_internal;
     if (egress_network == NULL && in_engine)

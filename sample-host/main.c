@@ -161,13 +161,12 @@ static const struct command {
      "machine\n"
      "                      or the path of a network namespace.  Backend docker: the name of a "
      "network;\n"
-     "                      default: claude-bottle-net-SLUG\n"
+     "                      default: claude-bottle-net-SLUG, made if it is missing\n"
      "  --egress-network N  where they dial from.  Backend native: \"host\", the default, or the "
      "path of a\n"
      "                      network namespace.  Backend docker: the name of a network; default:\n"
-     "                      claude-bottle-egress-SLUG\n"
-     "                      A network that the engine has not is made, and removed again by "
-     "down.\n"
+     "                      claude-bottle-egress-SLUG, made if it is missing.  down removes what "
+     "up made\n"
      "  --backend B         default: each sidecar's first\n" MANIFEST_HELP SLUG_HELP OPTIONS_HELP,
      BIT(OPTION_MANIFEST) | BIT(OPTION_SLUG) | BIT(OPTION_BACKEND) | BIT(OPTION_INTERNAL_NETWORK) |
          BIT(OPTION_EGRESS_NETWORK) | BIT(OPTION_OPTIONS),

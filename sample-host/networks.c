@@ -3,9 +3,10 @@
  * networks.c: what a bottle with the backend "docker" has in the engine beside its sidecars.
  *
  * A bottle's internal network has no route out; its sidecars stand in it with one foot, and in the egress
- * network with the other.  Networks that are there belong to somebody else, and are used and left.  Those
- * that are missing are made, with labels that say for which slug and by whom; so what is to be removed is
- * found by its labels, also when the launcher that made it was killed.
+ * network with the other.  Networks that the command line names belong to somebody else, and so do those
+ * that are there already: they are used and left.  A bottle's own that are missing are made, with labels
+ * that say for which slug and by whom; so what is to be removed is found by its labels, also when the
+ * launcher that made it was killed.
  */
 #include "sample_host.h"
 
@@ -31,6 +32,12 @@ static bool open_engine(struct engine **engine, char owner[ENGINE_OWNER_SIZE])
 
 /* ---- making ---- */
 
+void network_name(char name[NETWORK_NAME_SIZE], bool internal, const char *slug)
+{
+    (void)snprintf(name, NETWORK_NAME_SIZE, "claude-bottle-%s-%s", internal ? "net" : "egress",
+                   slug);
+}
+
 static bool make_network(struct engine *engine, const char *name, bool internal, const char *slug,
                          const char *owner)
 {
@@ -51,35 +58,38 @@ static bool make_network(struct engine *engine, const char *name, bool internal,
     return result == BOTTLE_OK || fail("%s", failure.message);
 }
 
-static bool provide_network(struct engine *engine, const char *name, bool internal,
+/* Makes the network that the plan names, if it is the slug's own and missing. */
+static bool provide_network(struct engine *engine, const struct sidecar *sidecar, bool internal,
                             const char *slug, const char *owner)
 {
     struct failure failure;
-    CLEANUP_FREE char *escaped = engine_escape(name);
+    char name[NETWORK_NAME_SIZE];
 
-    if (escaped == NULL)
-        return fail("out of memory");
+    network_name(name, internal, slug);
+    if (strcmp(text_member(sidecar->plan, internal ? "internal_network" : "egress_network"),
+               name) != 0)
+        return true;
     enum bottle_result result =
-        engine_call(engine, "GET", NULL, NULL, &failure, "/networks/%s", escaped);
+        engine_call(engine, "GET", NULL, NULL, &failure, "/networks/%s", name);
     if (result == BOTTLE_NOT_FOUND)
         return make_network(engine, name, internal, slug, owner);
     return result == BOTTLE_OK || fail("%s", failure.message);
 }
 
-bool networks_provide(const struct bottle *bottle)
+bool networks_provide(struct bottle *bottle)
 {
     CLEANUP_ENGINE struct engine *engine = NULL;
     char owner[ENGINE_OWNER_SIZE];
 
-    if (!open_engine(&engine, owner))
+    if (!open_engine(&engine, owner)) {
+        bottle->in_engine = false;
         return false;
+    }
     for (size_t i = 0; i < bottle->count; i++) {
         const struct sidecar *sidecar = &bottle->sidecars[i];
         if (strcmp(text_member(sidecar->record, "backend"), "docker") == 0 &&
-            (!provide_network(engine, text_member(sidecar->plan, "internal_network"), true,
-                              bottle->slug, owner) ||
-             !provide_network(engine, text_member(sidecar->plan, "egress_network"), false,
-                              bottle->slug, owner)))
+            (!provide_network(engine, sidecar, true, bottle->slug, owner) ||
+             !provide_network(engine, sidecar, false, bottle->slug, owner)))
             return false;
     }
     return true;

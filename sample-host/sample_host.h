@@ -105,7 +105,7 @@ struct bottle {
     char *slug;
     struct sidecar sidecars[SIDECAR_MAX];
     size_t count;
-    bool in_engine; /* a sidecar has the backend "docker" */
+    bool in_engine; /* there may be networks of the slug's (networks.c) */
 };
 #define CLEANUP_BOTTLE __attribute__((cleanup(bottle_clear)))
 
@@ -214,11 +214,16 @@ bool state_walk(const struct directory *root, const struct request *request, sta
 
 /* ---- networks.c ---- */
 
-#define INTERNAL_NETWORK_PREFIX "claude-bottle-net-"
-#define EGRESS_NETWORK_PREFIX   "claude-bottle-egress-"
+#define NETWORK_NAME_SIZE 64
 
-/* Makes those networks of the bottle's plans that the engine has not. */
-bool networks_provide(const struct bottle *bottle);
+/* A bottle's own: claude-bottle-net-SLUG, which is internal, and claude-bottle-egress-SLUG. */
+void network_name(char name[NETWORK_NAME_SIZE], bool internal, const char *slug);
+
+/*
+ * Makes those of the bottle's own networks that its plans name and the engine has not.  Where no engine
+ * answers there is nothing to remove: in_engine becomes false.
+ */
+bool networks_provide(struct bottle *bottle);
 /* Removes those that networks_provide() made for the slug. */
 bool networks_remove(const char *slug);
 /* Removes this user's containers and networks of slugs that are not written down; says which. */

@@ -36,9 +36,15 @@ servers=()
 # Not in $TMPDIR: its path may be closed to the user `bottle`.
 test_dir=$(mktemp -d "/var/tmp/$(basename "$0" .sh).XXXXXX")
 
+# For a script to redefine; runs at the end, whatever the end is.
+clean_up() {
+    :
+}
+
 finish() {
     local status=$?
     trap - EXIT
+    clean_up
     rm -rf "$test_dir"
     if [ "$status" -ne 0 ]; then
         failed=$((failed + 1))
@@ -124,6 +130,12 @@ set_up_machine() {
     set_up_etc
     # As a whole: a mount on a single file is gone when somebody outside replaces the file (rename(2)).
     mount --bind "$test_dir/etc" /etc
+    # A container engine that is given stays in reach.
+    if [[ ${DOCKER_HOST-} == unix://* ]]; then
+        : >"$test_dir/engine.sock"
+        mount --bind "${DOCKER_HOST#unix://}" "$test_dir/engine.sock"
+        export DOCKER_HOST=unix://$test_dir/engine.sock
+    fi
     mount -t tmpfs -o mode=755 tmpfs /run
     mount -t tmpfs -o mode=755 tmpfs /var/log
     mkdir /run/sshd

@@ -14,6 +14,7 @@
 
 #include "common/cleanup.h"
 #include "common/host_log.h"
+#include "common/utf8.h"
 #include "relay_image.h"
 
 #include <stdio.h>
@@ -21,21 +22,28 @@
 
 #define RELAY_IMAGE_NAME "localhost/claude-bottle-ssh-gate"
 
-/* How the engine spells the architecture that the relay is built for. */
+/* The architecture that the relay is built for, as Go spells it, and as uname(2) does; engines use both. */
 #if defined(__x86_64__)
 #define ARCHITECTURE "amd64"
+#define MACHINE      "x86_64"
 #elif defined(__aarch64__)
 #define ARCHITECTURE "arm64"
+#define MACHINE      "aarch64"
 #elif defined(__arm__)
 #define ARCHITECTURE "arm"
+#define MACHINE      "armv7l"
 #elif defined(__i386__)
 #define ARCHITECTURE "386"
+#define MACHINE      "i686"
 #elif defined(__riscv) && __riscv_xlen == 64
 #define ARCHITECTURE "riscv64"
+#define MACHINE      "riscv64"
 #elif defined(__powerpc64__) && defined(__LITTLE_ENDIAN__)
 #define ARCHITECTURE "ppc64le"
+#define MACHINE      "ppc64le"
 #elif defined(__s390x__)
 #define ARCHITECTURE "s390x"
+#define MACHINE      "s390x"
 #else
 #error "name this architecture as GOARCH does"
 #endif
@@ -56,6 +64,22 @@ static const char *relay_image_reference(char text[128])
     return text;
 }
 
+static enum bottle_result check_architecture(struct engine *engine, struct failure *failure)
+{
+    CLEANUP_JSON json_object *about = NULL;
+    enum bottle_result result = engine_call(engine, "GET", NULL, &about, failure, "/info");
+    const char *theirs = object_text(about, "Architecture");
+
+    if (result != BOTTLE_OK || strcmp(theirs, ARCHITECTURE) == 0 || strcmp(theirs, MACHINE) == 0)
+        return result;
+    return failure_set(
+        failure, BOTTLE_UNAVAILABLE,
+        "engine %s runs on \"%s\", the relay in this ssh_gate.so on \"%s\": use the "
+        "plugin that is built for the engine's machine, or name an image with sh and "
+        "socat",
+        engine_address(engine), EXCERPT(theirs), ARCHITECTURE);
+}
+
 static enum bottle_result load_relay_image(struct engine *engine, const char *reference,
                                            struct failure *failure)
 {
@@ -67,23 +91,20 @@ static enum bottle_result load_relay_image(struct engine *engine, const char *re
 
     if (!object_add_text(labels, LABEL_SIDECAR, SIDECAR_NAME))
         return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
-    return engine_load_image(engine, reference, &relay, 1, labels, failure);
+    return engine_load_image(engine, reference, ARCHITECTURE, &relay, 1, labels, failure);
 }
 
 static enum bottle_result provide_relay_image(struct engine *engine, struct failure *failure)
 {
     char reference[128];
-    CLEANUP_JSON json_object *image = NULL;
-
-    if (strcmp(engine_architecture(engine), ARCHITECTURE) != 0)
-        return failure_set(failure, BOTTLE_UNAVAILABLE,
-                           "engine %s runs on %s, the relay in this ssh_gate.so on %s: use the "
-                           "plugin built for %s, or name an image with sh and socat",
-                           engine_address(engine), engine_architecture(engine), ARCHITECTURE,
-                           engine_architecture(engine));
-    enum bottle_result result = engine_call(engine, "GET", NULL, &image, failure, "/images/%s/json",
+    enum bottle_result result = engine_call(engine, "GET", NULL, NULL, failure, "/images/%s/json",
                                             relay_image_reference(reference));
-    return result == BOTTLE_NOT_FOUND ? load_relay_image(engine, reference, failure) : result;
+
+    if (result != BOTTLE_NOT_FOUND)
+        return result;
+    /* An image that is there has been through this. */
+    result = check_architecture(engine, failure);
+    return result == BOTTLE_OK ? load_relay_image(engine, reference, failure) : result;
 }
 
 enum bottle_result docker_provide_image(const struct docker_start *start, struct failure *failure)
@@ -230,7 +251,7 @@ static bool append_subnets(json_object *words, json_object *network)
 
 static bool append_upstream(json_object *words, const struct relay_upstream_config *upstream)
 {
-    char text[2 * RELAY_HOST_SIZE + sizeof ",65535,,65535"];
+    char text[(size_t)2 * RELAY_HOST_SIZE + sizeof ",65535,,65535"];
 
     (void)snprintf(text, sizeof text, "%s,%u,%s,%u", upstream->alias, upstream->listen_port,
                    upstream->host, upstream->port);

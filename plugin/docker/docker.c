@@ -173,8 +173,14 @@ static enum bottle_result end_restarts(struct engine *engine, json_object *conta
     CLEANUP_JSON json_object *body = json_tokener_parse("{\"RestartPolicy\": {\"Name\": \"no\"}}");
     if (!body)
         return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
-    return engine_call(engine, "POST", body, NULL, failure, "/containers/%s/update",
-                       object_text(container, "Id"));
+    enum bottle_result result = engine_call(engine, "POST", body, NULL, failure,
+                                            "/containers/%s/update", object_text(container, "Id"));
+    if (result != BOTTLE_NOT_FOUND)
+        return result;
+    return failure_set(failure, BOTTLE_UNSUPPORTED,
+                       "engine %s cannot change the restart policy \"%s\", with which a gate that "
+                       "has drained would come back: stop docker:%s",
+                       engine_address(engine), name, gate_label(container, LABEL_SLUG));
 }
 
 static enum bottle_result docker_drain(const struct target *target, int64_t grace_ms,

@@ -73,7 +73,8 @@ struct docker_start {
     struct target target;
     json_object *internal, *egress; /* the networks, as the engine describes them */
     char name[CONTAINER_NAME_SIZE];
-    char *id; /* of the container; NULL: there is none yet */
+    char *id;      /* of the container; NULL: there is none yet */
+    bool may_come; /* the engine was asked for the container, and has not answered */
 };
 
 /* What options point to lives as long as the JSON object and the environment. */

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define FIND_TRIES 3
+
 void gate_container_name(const char *slug, char name[CONTAINER_NAME_SIZE])
 {
     (void)snprintf(name, CONTAINER_NAME_SIZE, CONTAINER_PREFIX "%s", slug);
@@ -40,8 +42,13 @@ enum bottle_result gate_find(struct engine *engine, const struct target *target,
     CLEANUP_JSON json_object *found = NULL;
 
     gate_container_name(target->slug, name);
-    enum bottle_result result =
-        engine_call(engine, "GET", NULL, &found, failure, "/containers/%s/json", name);
+    enum bottle_result result = BOTTLE_UNAVAILABLE;
+    /* Podman answers 500 for a container that is just being removed. */
+    for (int i = 0; i < FIND_TRIES && result == BOTTLE_UNAVAILABLE; i++) {
+        if (i > 0)
+            wait_pause(PAUSE_MS);
+        result = engine_call(engine, "GET", NULL, &found, failure, "/containers/%s/json", name);
+    }
     if (result != BOTTLE_OK && result != BOTTLE_NOT_FOUND)
         return result;
     bool is_ours = strcmp(gate_label(found, LABEL_SIDECAR), SIDECAR_NAME) == 0 &&

@@ -57,17 +57,17 @@ static enum bottle_result wait_for_relay(const struct docker_start *start, struc
     return result;
 }
 
-/* The kernel's table of sockets (proc(5), /proc/net/tcp): is there one that listens on the port? */
+/*
+ * The kernel's table of sockets (proc(5), /proc/net/tcp): is there one that listens on the port?  A line is
+ * "N: ADDRESS:PORT ADDRESS:PORT STATE …", in hexadecimal, with the addresses 8 or 32 digits long.
+ */
 static bool listens(const char *table, uint16_t port)
 {
-    for (const char *line = table; line; line = strchr(line, '\n')) {
-        unsigned int local_port, state;
-        line += *line == '\n';
-        if (sscanf(line, " %*d: %*[0-9A-F]:%x %*[0-9A-F]:%*x %x", &local_port, &state) == 2 &&
-            state == 0x0a && local_port == port)
-            return true;
-    }
-    return false;
+    char ipv4[sizeof ":PPPP 00000000:0000 0A "], ipv6[sizeof ":PPPP :0000 0A " + 32];
+
+    (void)snprintf(ipv4, sizeof ipv4, ":%04X %08d:0000 0A ", port, 0);
+    (void)snprintf(ipv6, sizeof ipv6, ":%04X %032d:0000 0A ", port, 0);
+    return strstr(table, ipv4) || strstr(table, ipv6);
 }
 
 static bool all_listen(const char *table, const struct plan *plan)

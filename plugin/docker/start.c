@@ -60,23 +60,32 @@ static enum bottle_result create_container(struct docker_start *start, struct fa
         return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
     enum bottle_result result = engine_call(start->engine, "POST", body, &created, failure,
                                             "/containers/create?name=%s", start->name);
+    start->may_come = result == BOTTLE_TIMEOUT || result == BOTTLE_UNAVAILABLE;
     if (result != BOTTLE_OK)
         return result;
+    free(start->id);
     start->id = engine_escape(object_text(created, "Id"));
     return start->id ? BOTTLE_OK : failure_set(failure, BOTTLE_INTERNAL, "out of memory");
 }
 
-/* Takes the name; the tries are for a holder that is just being removed. */
+/* What another look may change; a name that is taken is 409 for Docker, and 500 for Podman. */
+static bool may_pass(enum bottle_result result)
+{
+    return result == BOTTLE_CONFLICT || result == BOTTLE_UNAVAILABLE;
+}
+
+/* Takes the name; the tries are for a holder that is just being created, started or removed. */
 static enum bottle_result claim(struct docker_start *start, struct failure *failure)
 {
     enum bottle_result result = BOTTLE_OK;
 
     for (int i = 0; i < CLAIM_TRIES; i++) {
         result = remove_leftover(start, failure);
-        if (result != BOTTLE_OK)
+        if (result == BOTTLE_CONFLICT)
             return result;
-        result = create_container(start, failure);
-        if (result != BOTTLE_CONFLICT)
+        if (result == BOTTLE_OK)
+            result = create_container(start, failure);
+        if (!may_pass(result))
             return result;
         wait_pause(PAUSE_MS);
     }
@@ -127,16 +136,46 @@ static enum bottle_result run_container(struct docker_start *start, struct failu
     return result;
 }
 
-/* A call that failed may yet have created the container: it is looked for by name and instance. */
-static enum bottle_result undo(const struct docker_start *start, enum bottle_result result,
+/* BOTTLE_NOT_FOUND: there is none of this start's. */
+static enum bottle_result remove_own(const struct docker_start *start, struct failure *failure)
+{
+    CLEANUP_JSON json_object *container = NULL;
+    enum bottle_result result = gate_find(start->engine, &start->target, &container, failure);
+
+    if (result != BOTTLE_OK)
+        return result;
+    return gate_remove_container(start->engine, object_text(container, "Id"), failure);
+}
+
+/*
+ * The container that the engine was asked for without an answer is there, or comes yet, or never does.
+ * Taking the name tells: while the engine is at it, the name is taken, and afterwards it cannot begin.
+ */
+static enum bottle_result remove_what_may_come(struct docker_start *start, struct failure *failure)
+{
+    enum bottle_result result = BOTTLE_NOT_FOUND;
+
+    for (int i = 0; i < CLAIM_TRIES; i++) {
+        result = remove_own(start, failure);
+        if (result != BOTTLE_NOT_FOUND)
+            return result;
+        result = create_container(start, failure);
+        if (result == BOTTLE_OK)
+            return remove_own(start, failure);
+        if (!may_pass(result))
+            return result;
+        wait_pause(PAUSE_MS);
+    }
+    return result == BOTTLE_CONFLICT ? BOTTLE_NOT_FOUND : result; /* it is another's name now */
+}
+
+static enum bottle_result undo(struct docker_start *start, enum bottle_result result,
                                struct failure *failure)
 {
     struct failure undoing, first = *failure;
-    CLEANUP_JSON json_object *container = NULL;
-    enum bottle_result undone = gate_find(start->engine, &start->target, &container, &undoing);
+    enum bottle_result undone =
+        start->may_come ? remove_what_may_come(start, &undoing) : remove_own(start, &undoing);
 
-    if (undone == BOTTLE_OK)
-        undone = gate_remove_container(start->engine, object_text(container, "Id"), &undoing);
     if (undone == BOTTLE_OK || undone == BOTTLE_NOT_FOUND)
         return result;
     return failure_set(

@@ -12,11 +12,13 @@
 #include "connection.h"
 
 #include "cleanup.h"
+#include "json_object.h"
 #include "utf8.h"
 
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #define CONNECT_TIMEOUT_MS 5000L
@@ -76,6 +78,25 @@ static size_t receive(char *bytes, size_t size, size_t count, void *context)
     return length;
 }
 
+/* CURLOPT_HEADERFUNCTION: a line with its end, which is no string. */
+static size_t receive_header(char *line, size_t size, size_t count, void *context)
+{
+    static const char NAME[] = "Api-Version:";
+    struct engine *engine = context;
+    size_t length = size * count;
+
+    if (length < sizeof NAME || strncasecmp(line, NAME, sizeof NAME - 1) != 0)
+        return length;
+    const char *value = line + sizeof NAME - 1;
+    const char *end = line + length;
+    while (value < end && *value == ' ')
+        value++;
+    while (end > value && (end[-1] == '\r' || end[-1] == '\n'))
+        end--;
+    (void)snprintf(engine->announced, sizeof engine->announced, "%.*s", (int)(end - value), value);
+    return length;
+}
+
 static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     (void)context;
@@ -88,12 +109,12 @@ static enum bottle_result refuse(const struct transfer *transfer, long status,
 {
     CLEANUP_JSON json_object *answer =
         transfer->refusal.bytes ? json_tokener_parse(transfer->refusal.bytes) : NULL;
-    json_object *message = NULL;
+    const char *message = object_text(answer, "message");
     const char *text = transfer->refusal.bytes ? transfer->refusal.bytes : "no reason given";
     enum bottle_result result = BOTTLE_UNAVAILABLE;
 
-    if (json_object_object_get_ex(answer, "message", &message))
-        text = json_object_get_string(message);
+    if (message[0])
+        text = message;
     if (status == 400)
         result = BOTTLE_INVALID;
     else if (status == 401 || status == 403)
@@ -163,7 +184,9 @@ static bool set_options(struct transfer *transfer, const char *url, struct curl_
            !set(curl, CURLOPT_TIMEOUT_MS, (long)exchange->timeout_ms) &&
            !set(curl, CURLOPT_LOW_SPEED_TIME, exchange->stall_s) &&
            !set(curl, CURLOPT_LOW_SPEED_LIMIT, exchange->stall_s > 0 ? 1L : 0L) &&
-           !set(curl, CURLOPT_WRITEFUNCTION, receive) && !set(curl, CURLOPT_WRITEDATA, transfer);
+           !set(curl, CURLOPT_HEADERFUNCTION, receive_header) &&
+           !set(curl, CURLOPT_HEADERDATA, engine) && !set(curl, CURLOPT_WRITEFUNCTION, receive) &&
+           !set(curl, CURLOPT_WRITEDATA, transfer);
 }
 
 /* A request that is no GET has a body, though it may be empty: its length is announced. */

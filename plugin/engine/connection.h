@@ -14,8 +14,8 @@ struct engine {
     char *socket_path; /* NULL: TCP */
     char *base_url;
     int64_t timeout_ms;
-    char api_version[16]; /* "/v1.41" */
-    char architecture[32];
+    char announced[16];   /* the engine's API version, as each answer's header has it: "1.41" */
+    char api_version[16]; /* what is spoken: "/v1.41" */
     char curl_error[CURL_ERROR_SIZE];
 };
 

@@ -87,40 +87,37 @@ static int api_minor(const char *text)
     return minor >= 0 && minor < 1000 && end != text + 2 && *end == '\0' ? (int)minor : -1;
 }
 
-static enum bottle_result agree(struct engine *engine, json_object *about, struct failure *failure)
+/* What an engine that is newer still no longer speaks, it refuses in its own words. */
+static enum bottle_result agree(struct engine *engine, struct failure *failure)
 {
-    const char *newest = object_text(about, "ApiVersion");
-    const char *oldest = object_text(about, "MinAPIVersion");
-    const char *architecture = object_text(about, "Arch");
-    int theirs = api_minor(newest);
+    int theirs = api_minor(engine->announced);
 
     if (theirs < 0)
         return failure_set(failure, BOTTLE_UNAVAILABLE,
                            "what answers at %s is no Docker engine: it names no API version; set "
                            "DOCKER_HOST to one",
                            engine->address);
-    if (theirs < OLDEST_API || api_minor(oldest) > NEWEST_API)
+    if (theirs < OLDEST_API)
         return failure_set(failure, BOTTLE_UNAVAILABLE,
-                           "engine %s speaks the API from %s to %s, ssh_gate from 1.%d to 1.%d: "
-                           "upgrade the older of the two",
-                           engine->address, oldest, newest, OLDEST_API, NEWEST_API);
+                           "engine %s speaks the API up to %s, ssh_gate from 1.%d: upgrade the "
+                           "engine to Docker 20.10 or newer",
+                           engine->address, engine->announced, OLDEST_API);
     (void)snprintf(engine->api_version, sizeof engine->api_version, "/v1.%d",
                    theirs < NEWEST_API ? theirs : NEWEST_API);
-    (void)snprintf(engine->architecture, sizeof engine->architecture, "%s", architecture);
     return BOTTLE_OK;
 }
 
+/* /_ping, because /version takes Podman seconds: it asks the package manager about itself. */
 static enum bottle_result greet(struct engine *engine, struct failure *failure)
 {
-    CLEANUP_JSON json_object *about = NULL;
     int64_t timeout_ms = engine->timeout_ms;
 
     /* An engine that is stuck shows here, without the patience that real work needs. */
     if (engine->timeout_ms > HELLO_TIMEOUT_MS)
         engine->timeout_ms = HELLO_TIMEOUT_MS;
-    enum bottle_result result = engine_call(engine, "GET", NULL, &about, failure, "/version");
+    enum bottle_result result = engine_call(engine, "GET", NULL, NULL, failure, "/_ping");
     engine->timeout_ms = timeout_ms;
-    return result == BOTTLE_OK ? agree(engine, about, failure) : result;
+    return result == BOTTLE_OK ? agree(engine, failure) : result;
 }
 
 enum bottle_result engine_open(int64_t timeout_ms, struct engine **opened, struct failure *failure)
@@ -163,11 +160,6 @@ void engine_close(struct engine **engine)
 const char *engine_address(const struct engine *engine)
 {
     return engine->address;
-}
-
-const char *engine_architecture(const struct engine *engine)
-{
-    return engine->architecture;
 }
 
 /* ---- requests ---- */

@@ -38,7 +38,7 @@ struct engine;
 
 /*
  * Finds the engine that $DOCKER_HOST names (unix://PATH or tcp://HOST[:PORT]; default
- * unix:///var/run/docker.sock), asks for its version and settles on the API version that both know.
+ * unix:///var/run/docker.sock), settles on the API version that both know.
  * @timeout_ms: what each call of this engine may take, 1 or more
  * @engine:     out: give it back with engine_close()
  */
@@ -47,10 +47,8 @@ enum bottle_result engine_open(int64_t timeout_ms, struct engine **engine, struc
 void engine_close(struct engine **engine);
 #define CLEANUP_ENGINE __attribute__((cleanup(engine_close)))
 
-/* The engine's address, for messages; and the architecture that it runs on, as Go spells it:
- * "amd64", "arm64", …  Both live as long as the engine. */
+/* For messages; lives as long as the engine. */
 const char *engine_address(const struct engine *engine);
-const char *engine_architecture(const struct engine *engine);
 
 /*
  * One request with JSON each way.
@@ -82,12 +80,13 @@ enum bottle_result engine_put_files(struct engine *engine, const char *container
 /*
  * Makes an image of the files alone and names it.  The same arguments give the same image, down to
  * its ID, so doing it twice, also at once, is doing it once.  The image is there whole or not at all.
- * @reference: NAME:TAG
- * @labels:    JSON object of strings
+ * @reference:    NAME:TAG
+ * @architecture: as Go spells it: "amd64", "arm64", …
+ * @labels:       JSON object of strings
  */
 enum bottle_result engine_load_image(struct engine *engine, const char *reference,
-                                     const struct engine_file *files, size_t count,
-                                     json_object *labels, struct failure *failure);
+                                     const char *architecture, const struct engine_file *files,
+                                     size_t count, json_object *labels, struct failure *failure);
 
 /*
  * Lets the engine fetch an image from its registry.  There is no limit to the whole, only to

@@ -176,7 +176,7 @@ enum bottle_result engine_put_files(struct engine *engine, const char *container
 }
 
 /* The image config: https://github.com/moby/docker-image-spec, v1.2. */
-static json_object *image_config(const struct engine *engine, const char *layer_sha256,
+static json_object *image_config(const char *architecture, const char *layer_sha256,
                                  json_object *labels)
 {
     CLEANUP_JSON json_object *config = json_object_new_object();
@@ -187,7 +187,7 @@ static json_object *image_config(const struct engine *engine, const char *layer_
     (void)snprintf(layer, sizeof layer, "sha256:%s", layer_sha256);
     bool built = array_add_text(layers, layer) && object_add_text(rootfs, "type", "layers") &&
                  object_add(settings, "Labels", json_object_get(labels)) &&
-                 object_add_text(config, "architecture", engine->architecture) &&
+                 object_add_text(config, "architecture", architecture) &&
                  object_add_text(config, "os", "linux") &&
                  object_add_text(config, "created", "1970-01-01T00:00:00Z");
     built = object_add(rootfs, "diff_ids", layers) && built;
@@ -211,7 +211,7 @@ static json_object *image_manifest(const char *reference)
 }
 
 /* What `docker save` would write. */
-static enum bottle_result image_archive(const struct engine *engine, const char *reference,
+static enum bottle_result image_archive(const char *reference, const char *architecture,
                                         const struct engine_file *files, size_t count,
                                         json_object *labels, char **bytes, size_t *length,
                                         struct failure *failure)
@@ -225,7 +225,7 @@ static enum bottle_result image_archive(const struct engine *engine, const char 
         result = tar_sha256(layer, layer_length, sha256, failure);
     if (result != BOTTLE_OK)
         return result;
-    CLEANUP_JSON json_object *config = image_config(engine, sha256, labels);
+    CLEANUP_JSON json_object *config = image_config(architecture, sha256, labels);
     CLEANUP_JSON json_object *manifest = image_manifest(reference);
     const char *config_text = config ? json_object_to_json_string(config) : NULL;
     const char *manifest_text = manifest ? json_object_to_json_string(manifest) : NULL;
@@ -243,14 +243,14 @@ static enum bottle_result image_archive(const struct engine *engine, const char 
 }
 
 enum bottle_result engine_load_image(struct engine *engine, const char *reference,
-                                     const struct engine_file *files, size_t count,
-                                     json_object *labels, struct failure *failure)
+                                     const char *architecture, const struct engine_file *files,
+                                     size_t count, json_object *labels, struct failure *failure)
 {
     CLEANUP_FREE char *tar = NULL;
     CLEANUP_FREE char *path = NULL;
     size_t length = 0;
     enum bottle_result result =
-        image_archive(engine, reference, files, count, labels, &tar, &length, failure);
+        image_archive(reference, architecture, files, count, labels, &tar, &length, failure);
 
     if (result != BOTTLE_OK)
         return result;

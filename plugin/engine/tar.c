@@ -14,8 +14,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define TAR_BLOCK     512
-#define TAR_RECORD    10240 /* an archive is a whole number of these */
+#define TAR_BLOCK     ((size_t)512)
+#define TAR_RECORD    ((size_t)10240) /* an archive is a whole number of these */
 #define MTREE_SIZE    4096
 #define MTREE_KEYWORD "sha256digest="
 

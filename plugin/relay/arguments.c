@@ -104,7 +104,7 @@ static bool take_port(const char *text, uint16_t *port)
 /* ALIAS,LISTEN_PORT,HOST,PORT: no comma is in the grammar of any of them. */
 static bool take_upstream(struct relay_config *config, const char *text)
 {
-    char copy[2 * RELAY_HOST_SIZE + sizeof ",65535,,65535"];
+    char copy[(size_t)2 * RELAY_HOST_SIZE + sizeof ",65535,,65535"];
     char *rest = copy;
 
     if (config->upstream_count == RELAY_MAX_UPSTREAMS ||

@@ -1,0 +1,391 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# docker_faults.sh: the backend `docker` when something goes wrong: the engine, its networks, the container,
+# other launchers; and that whatever happens, nothing is left.
+# shellcheck source=tests/lib.sh
+source "$(dirname "$0")/lib.sh" "$@"
+# shellcheck source=tests/lib_engine.sh
+source "$(dirname "$0")/lib_engine.sh"
+
+# The engine's real socket, while DOCKER_HOST may name another.
+real_engine() {
+    env DOCKER_HOST="$real_docker_host" "$@"
+}
+
+# ---- no engine ----
+
+without_engine() {
+    local host=$1
+    shift
+    as root env DOCKER_HOST="$host" "$@" "$test_dir/build/sample-host/sample-host" up web --backend docker
+}
+
+is_absent() {
+    fails_with 'engine unix:///run/none.sock: No such file' without_engine unix:///run/none.sock
+    fails_with "start the engine, or set DOCKER_HOST" without_engine tcp://127.0.0.1:9
+    [ -z "$(ls -A "$test_dir/root/runtime/sample-host")" ]
+}
+
+refuses_the_user() {
+    local socket=$test_dir/closed.sock listener
+    socat "UNIX-LISTEN:$socket,mode=600,fork" PIPE &
+    listener=$!
+    wait_until test -S "$socket"
+    fails_with 'Permission denied' as bottle env DOCKER_HOST="unix://$socket" \
+        "$test_dir/build/sample-host/sample-host" up web --backend docker
+    kill "$listener"
+}
+
+refuses_addresses() {
+    local address
+    for address in ssh://host unix://relative http://127.0.0.1 tcp:// 'tcp://a b' nonsense 'tcp://host:x'; do
+        fails_with "DOCKER_HOST is \"$address\"; it takes unix:///PATH or tcp://HOST:PORT" \
+            without_engine "$address"
+    done
+    fails_with 'speaks no TLS' without_engine tcp://127.0.0.1:9 DOCKER_TLS_VERIFY=1
+}
+
+# An engine that accepts, and never answers.
+is_patient_for_a_time() {
+    local socket=$test_dir/mute.sock listener begin=$SECONDS
+    socat "UNIX-LISTEN:$socket,mode=666,fork" 'SYSTEM:sleep 1000' &
+    listener=$!
+    wait_until test -S "$socket"
+    fails_with 'GET /_ping' gate_tool_at "unix://$socket" start "$bottle" mute "$test_dir/root/stage" \
+        inner outer docker '{"engine_timeout_ms": 700}'
+    [ $((SECONDS - begin)) -lt 20 ]
+    fails_with 'timeout' gate_tool_at "unix://$socket" start "$bottle" mute "$test_dir/root/stage" \
+        inner outer docker '{"engine_timeout_ms": 700}'
+    kill "$listener"
+}
+
+is_no_engine() {
+    local socket=$test_dir/other.sock listener
+    printf 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}' >"$test_dir/answer"
+    socat "UNIX-LISTEN:$socket,mode=666,fork" "SYSTEM:cat $test_dir/answer; cat >/dev/null" &
+    listener=$!
+    wait_until test -S "$socket"
+    fails_with 'is no Docker engine' without_engine "unix://$socket"
+    kill "$listener"
+}
+
+# An engine that only speaks what came before our API.
+is_of_another_time() {
+    local socket=$test_dir/time.sock listener
+    printf 'HTTP/1.1 200 OK\r\nApi-Version: 1.40\r\nContent-Length: 2\r\n\r\nOK' >"$test_dir/answer"
+    socat "UNIX-LISTEN:$socket,mode=666,fork" "SYSTEM:cat $test_dir/answer; cat >/dev/null" &
+    listener=$!
+    wait_until test -S "$socket"
+    fails_with 'speaks the API up to 1.40, ssh_gate from 1.41' without_engine "unix://$socket"
+    kill "$listener"
+}
+
+# One that no longer speaks ours says so itself.
+is_newer_than_all() {
+    local socket=$test_dir/newer.sock listener answer
+    answer='{"message": "client version 1.44 is too old. Minimum supported API version is 1.90"}'
+    printf 'HTTP/1.1 400 Bad Request\r\nApi-Version: 1.99\r\nContent-Length: %d\r\n\r\n%s' \
+        ${#answer} "$answer" >"$test_dir/answer"
+    socat "UNIX-LISTEN:$socket,mode=666,fork" "SYSTEM:cat $test_dir/answer; cat >/dev/null" &
+    listener=$!
+    wait_until test -S "$socket"
+    fails_with 'is too old. Minimum supported API version is 1.90' without_engine "unix://$socket"
+    kill "$listener"
+}
+
+# Over TCP, as DOCKER_HOST may have it.
+works_over_tcp() {
+    local listener
+    socat TCP-LISTEN:2375,bind=127.0.0.1,fork,reuseaddr "UNIX-CONNECT:${real_docker_host#unix://}" &
+    listener=$!
+    wait_until listens 127.0.0.1:2375
+    gate_tool_at tcp://127.0.0.1 start "$bottle" tcp "$test_dir/root/stage" inner outer docker '{}'
+    gate_tool_at tcp://127.0.0.1:2375 status docker:tcp
+    gate_tool_at tcp://127.0.0.1:2375 stop docker:tcp
+    kill "$listener"
+    nothing_is_left
+}
+
+# An engine for which the relay is of the wrong kind.
+is_of_another_architecture() {
+    local socket=$test_dir/arch.sock listener
+    {
+        /usr/bin/python3 - "$socket" "${real_docker_host#unix://}" <<'END' &
+import re, socket, sys, threading
+def serve(client):
+    engine = socket.socket(socket.AF_UNIX)
+    engine.connect(sys.argv[2])
+    def back():
+        while data := engine.recv(65536):
+            client.sendall(re.sub(rb'"Architecture":"(\w+)"',
+                                  lambda found: b'"Architecture":"%s"' % (b"z" * len(found[1])), data))
+    threading.Thread(target=back, daemon=True).start()
+    while data := client.recv(65536):
+        engine.sendall(data)
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen(8)
+while True:
+    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+END
+    }
+    listener=$!
+    wait_until test -S "$socket"
+    remove_relay_image
+    fails_with 'runs on "zzz' gate_tool_at "unix://$socket" start \
+        "$bottle" arch "$test_dir/root/stage" inner outer docker '{}'
+    kill "$listener"
+    provide_relay_image
+    nothing_is_left
+}
+
+# ---- the plugin alone ----
+
+bottle='{"ssh": [{"Host": "gitea", "Hostname": "gitea.example", "Port": 30009}]}'
+
+# gate_tool_at DOCKER_HOST ARGUMENT...
+gate_tool_at() {
+    as root env DOCKER_HOST="$1" "$test_dir/build/gate_tool" "$test_dir/build/plugin/ssh_gate.so" "${@:2}"
+}
+
+# start_gate SLUG [OPTIONS]
+start_gate() {
+    as root mkdir -p "stage-$1"
+    gate_tool_at "$DOCKER_HOST" start "$bottle" "$1" "$test_dir/root/stage-$1" inner outer docker "${2:-{\}}"
+}
+
+stop_gate() {
+    gate_tool_at "$DOCKER_HOST" stop "docker:$1"
+}
+
+# ---- an engine on which one request goes wrong ----
+
+# through_proxy PATTERN ACTION [COMMAND] -- COMMAND...
+through_proxy() {
+    local socket proxy status=0
+    local -a fault=()
+    socket=$test_dir/proxy.$RANDOM.sock
+    while [ "$1" != -- ]; do
+        fault+=("$1")
+        shift
+    done
+    shift
+    env DOCKER_HOST="$real_docker_host" /usr/bin/python3 "$SOURCE_DIR/tests/fixtures/engine_proxy.py" \
+        "$socket" "${real_docker_host#unix://}" "${fault[@]}" &
+    proxy=$!
+    wait_until test -S "$socket"
+    DOCKER_HOST=unix://$socket "$@" || status=$?
+    kill "$proxy"
+    wait "$proxy" || true
+    return "$status"
+}
+
+survives_a_cut_image() {
+    remove_relay_image
+    fails_with 'images/load' through_proxy 'POST .*/images/load' cut -- start_gate cut
+    [ -z "$(docker image ls --quiet localhost/claude-bottle-ssh-gate)" ]
+    nothing_is_left
+    fails_with 'images/load' through_proxy 'POST .*/images/load' hang -- \
+        start_gate cut '{"engine_timeout_ms": 6000}'
+    nothing_is_left
+    provide_relay_image
+    start_gate cut
+    stop_gate cut
+    nothing_is_left
+    [ "$(docker image ls --quiet localhost/claude-bottle-ssh-gate | wc -l)" -eq 1 ]
+}
+
+# Each kind of request of a start breaks off, is answered to nobody, or hangs: start tries again and
+# succeeds, or says which it was.
+survives_requests_that_fail() {
+    local pattern action
+    for pattern in 'GET .*/networks/inner' 'GET .*/images/' 'POST .*/containers/create' \
+        'POST .*/networks/.*/connect' 'POST .*/containers/[0-9a-f]*/start' 'GET .*/logs'; do
+        for action in cut lose hang; do
+            if through_proxy "$pattern" "$action" -- start_gate "fault-$action" \
+                '{"engine_timeout_ms": 3000, "start_timeout_ms": 3000}' >"$test_dir/said" 2>&1; then
+                stop_gate "fault-$action"
+            else
+                grep -E 'engine unix://|was not ready within' "$test_dir/said"
+            fi
+            nothing_is_left
+        done
+    done
+}
+
+survives_a_network_that_goes() {
+    make_network going
+    fails_with going through_proxy 'POST .*/networks/.*/connect' before 'docker network rm going' -- \
+        gate_tool_at_proxy_network going
+    nothing_is_left
+}
+
+gate_tool_at_proxy_network() {
+    as root mkdir -p stage-going
+    gate_tool_at "$DOCKER_HOST" start "$bottle" going "$test_dir/root/stage-going" inner "$1" docker '{}'
+}
+
+# Between its start and the word that it is ready.
+survives_a_container_that_goes() {
+    fails_with 'start again' through_proxy 'POST .*/containers/[0-9a-f]*/start' before \
+        'docker rm --force claude-bottle-ssh-gate-gone' -- start_gate gone
+    nothing_is_left
+    fails_with 'claude-bottle-ssh-gate-gone' through_proxy 'GET .*/logs' before \
+        'docker rm --force claude-bottle-ssh-gate-gone' -- start_gate gone
+    nothing_is_left
+}
+
+# What nobody accepts in start_timeout_ms is removed again.
+ends_what_is_never_ready() {
+    as root mkdir -p stage-never
+    fails_with 'ended before every port listened' gate_tool_at "$DOCKER_HOST" start "$bottle" never \
+        "$test_dir/root/stage-never" inner outer docker "{\"image\": \"$image-without-socat\"}"
+    nothing_is_left
+}
+
+# ---- a gate that goes ----
+
+is_killed() {
+    start_gate killed
+    docker kill claude-bottle-ssh-gate-killed
+    wait_until gone killed
+    fails_with 'not found' gate_tool_at "$DOCKER_HOST" status docker:killed
+    stop_gate killed
+    start_gate killed
+    stop_gate killed
+    nothing_is_left
+}
+
+gone() {
+    [ -z "$(docker ps --all --quiet --filter "name=^/?claude-bottle-ssh-gate-$1\$")" ]
+}
+
+is_removed_by_hand() {
+    start_gate removed
+    docker rm --force claude-bottle-ssh-gate-removed
+    stop_gate removed
+    nothing_is_left
+}
+
+stop_wants_an_engine() {
+    start_gate kept
+    fails_with 'start the engine, or set DOCKER_HOST' gate_tool_at unix:///run/none.sock stop docker:kept
+    gate_tool_at "$DOCKER_HOST" status docker:kept
+    stop_gate kept
+    nothing_is_left
+}
+
+# ---- the engine is killed ----
+
+# In the middle of a start, and with a gate that runs; what is left is cleared when it is back.
+survives_its_engine() {
+    gate_host up web --backend docker
+    fails_with 'engine unix://' through_proxy 'POST .*/containers/[0-9a-f]*/start' before \
+        "kill -KILL $(<"$engine_process")" -- start_gate crashed
+    kill_engine
+    fails_with 'start the engine, or set DOCKER_HOST' gate_host down web
+    start_engine
+    gate_host status web || true
+    gate_host down web
+    start_gate crashed
+    stop_gate crashed
+    gate_host down --orphans
+    nothing_is_left
+}
+
+# ---- many ----
+
+one_wins() {
+    local i won=0
+    local -a started=()
+    for i in 1 2 3 4; do
+        start_gate race >"$test_dir/race.$i" 2>&1 &
+        started+=($!)
+    done
+    for i in "${started[@]}"; do
+        ! wait "$i" || won=$((won + 1))
+    done
+    cat "$test_dir"/race.*
+    [ "$(cat "$test_dir"/race.* | grep -c '^conflict: ')" -eq 3 ]
+    [ "$won" -eq 1 ]
+    gate_tool_at "$DOCKER_HOST" status docker:race
+    stop_gate race
+    nothing_is_left
+}
+
+twenty_at_once() {
+    local i
+    local -a started=()
+    remove_relay_image
+    provide_relay_image
+    for i in {1..20}; do
+        start_gate "many-$i" &
+        started+=($!)
+    done
+    for i in "${started[@]}"; do
+        wait "$i"
+    done
+    started=()
+    for i in {1..20}; do
+        gate_tool_at "$DOCKER_HOST" status "docker:many-$i" >/dev/null
+        stop_gate "many-$i" &
+        started+=($!)
+    done
+    for i in "${started[@]}"; do
+        wait "$i"
+    done
+    nothing_is_left
+    [ "$(docker image ls --quiet localhost/claude-bottle-ssh-gate | wc -l)" -eq 1 ]
+}
+
+leaves_nothing_after() {
+    local rounds=$1 images
+    images=$(docker image ls --all --quiet | sort)
+    for _ in $(seq "$rounds"); do
+        start_gate round >/dev/null
+        stop_gate round
+    done
+    nothing_is_left
+    [ "$(docker image ls --all --quiet | sort)" = "$images" ]
+    [ "$(docker network ls --quiet | wc -l)" -eq "$networks" ]
+}
+
+# ---- all of it ----
+
+provide_engine
+set_up_world
+new_home bottle
+real_docker_host=$DOCKER_HOST
+as root mkdir stage
+install -D "$BUILD_DIR/tests/gate_tool" "$test_dir/build/gate_tool"
+for user in root bottle; do
+    write_manifest "$user" web "$(entry gitea gitea.example 30009 root "$host_key")"
+done
+docker export agent | tar --delete usr/bin/socat | docker import - "$image-without-socat" >/dev/null
+networks=$(docker network ls --quiet | wc -l)
+
+check 'an engine that is not there' is_absent
+check 'a socket that the user may not open' refuses_the_user
+check 'a DOCKER_HOST that is wrong' refuses_addresses
+check 'an engine that accepts and never answers' is_patient_for_a_time
+check 'something else that answers' is_no_engine
+check 'an engine that is too old' is_of_another_time
+check 'an engine that is too new' is_newer_than_all
+check 'an engine over TCP' works_over_tcp
+check 'an engine of another architecture' is_of_another_architecture
+check 'an image that is cut off on its way' survives_a_cut_image
+check 'any request of a start that fails' survives_requests_that_fail
+check 'a network that is removed meanwhile' survives_a_network_that_goes
+check 'a container that is removed meanwhile' survives_a_container_that_goes
+check 'a script that ends at once' ends_what_is_never_ready
+check 'a container that is killed' is_killed
+check 'a container that is removed by hand' is_removed_by_hand
+check 'stop without an engine is an error' stop_wants_an_engine
+check 'of four launchers that start one slug at once, one wins' one_wins
+check 'twenty gates at once' twenty_at_once
+rounds=100
+[ "$engine" != podman ] && ! is_sanitized || rounds=10
+check "$rounds rounds leave nothing" leaves_nothing_after "$rounds"
+[ "$engine" = given ] || check 'an engine that is killed' survives_its_engine
+check 'nothing is left' nothing_is_left

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# shellcheck disable=SC2034,SC2154 # what lib.sh sets, and what the scripts use
+#
+# lib_engine.sh: a container engine for the tests that need one, and a world of containers in it.  Comes
+# after lib.sh, in whose namespaces the engine runs: its networks, its processes and its mounts are
+# nobody else's.
+#
+# The engine is the one of $DOCKER_HOST if that is set.  Else one of its own is started, with nothing in
+# it: dockerd, or Podman's service if $ENGINE is "podman".  There is no registry; the one image that the
+# tests need is made of programs of this machine and imported.
+#
+#     inner   network, internal   agent: a client without any other way out
+#     outer   network             server: an OpenSSH server that nothing else leads to, with a repository
+#                                 outsider: a client that is not the bottle's
+#
+# Everything has the label $engine_label, by which it is removed again.
+
+engine_label=com.claude-bottle.test=${test_dir##*/}
+image=localhost/ssh-gate-test:${test_dir##*.}
+engine_log=$test_dir/engine.log
+engine=${ENGINE:-dockerd}
+engine_process=$test_dir/engine.process # its process id, which a check in a shell of its own may change
+
+# ---- the engine ----
+
+# The control groups of all that this engine starts; see cgroups(7).
+cgroup_parent=${test_dir##*/}
+
+start_engine() {
+    engine_socket=/run/engine.sock
+    # With a hierarchy of each version mounted, engines take the wrong one.
+    ! mountpoint -q /sys/fs/cgroup/unified || umount /sys/fs/cgroup/unified
+    mkdir -p "$test_dir/engine/tmp"
+    case $engine in
+    dockerd)
+        # Names that are not the engine's are asked of nobody.
+        dockerd --data-root "$test_dir/engine" --exec-root /run/engine -p /run/engine.pid \
+            -H "unix://$engine_socket" --cgroup-parent "/$cgroup_parent" --dns 127.0.0.1 \
+            --userland-proxy=false --shutdown-timeout 5 >>"$engine_log" 2>&1 &
+        ;;
+    podman)
+        mkdir -p /etc/containers
+        printf '{"default": [{"type": "insecureAcceptAnything"}]}\n' >/etc/containers/policy.json
+        # An address for documentation (RFC 5737), to which nothing leads: without one, Podman takes its own.
+        printf 'nameserver 192.0.2.53\n' >/etc/resolv.conf
+        # The default is more than this machine may grant.
+        printf '[containers]\ndefault_ulimits = ["nofile=%d:%d", "nproc=%d:%d"]\n' 1024 1024 4096 4096 \
+            >/etc/containers/containers.conf
+        TMPDIR=$test_dir/engine/tmp podman --root "$test_dir/engine" --runroot /run/engine --cgroup-manager cgroupfs \
+            system service --time 0 "unix://$engine_socket" >>"$engine_log" 2>&1 &
+        ;;
+    esac
+    printf '%d\n' $! >"$engine_process"
+    export DOCKER_HOST=unix://$engine_socket
+    wait_until docker version
+}
+
+# stop_engine SIGNAL
+stop_engine() {
+    local process
+    [ -e "$engine_process" ] || return 0
+    process=$(<"$engine_process")
+    rm "$engine_process"
+    ! kill -s "$1" "$process" 2>/dev/null || wait_until status_is 1 kill -0 "$process" || true
+}
+
+# A killed engine leaves its containerd and its containers.
+kill_engine() {
+    stop_engine KILL
+    pkill -KILL -x containerd || true
+    pkill -KILL -f '^/usr/bin/containerd-shim' || true
+    rm -f /run/engine.pid
+}
+
+provide_engine() {
+    if [ -n "${DOCKER_HOST-}" ]; then
+        engine=given
+        docker version >"$engine_log"
+    elif [ "$EUID" -eq 0 ]; then
+        start_engine
+    elif [ -n "${CI-}" ]; then
+        check 'the tests run as root, as CI must' [ "$EUID" -eq 0 ]
+        exit 1
+    else
+        check 'skipped: run this as root, or set DOCKER_HOST' true
+        exit 0
+    fi
+}
+
+# list KIND: the tests' own.
+list_own() {
+    case $1 in
+    container) docker ps --all --quiet --no-trunc --filter "label=$engine_label" ;;
+    network) docker network ls --quiet --no-trunc --filter "label=$engine_label" ;;
+    esac
+}
+
+clean_up() {
+    local kind
+    if [ "$failed" -gt 0 ] && [ -e "$engine_log" ]; then
+        printf 'the engine said last:\n'
+        grep -v level=info "$engine_log" | tail -n 30 || true
+    fi
+    if [ "$engine" = given ]; then
+        list_own container | xargs -r docker rm --force --volumes >/dev/null
+        list_own network | xargs -r docker network rm >/dev/null
+        docker image rm "$image" >/dev/null || true
+    fi
+    [ ! -e "$engine_process" ] || docker ps --all --quiet | xargs -r docker rm --force >/dev/null || true
+    stop_engine TERM
+    # Whatever is still at work here, such as Podman's clean-up after a container.
+    [ $$ -ne 1 ] || kill -KILL -1 2>/dev/null || true
+    # What the engine left, such as the network namespaces of its containers.
+    awk -v dir="$test_dir/" 'index($5, dir) == 1 { print $5 }' /proc/self/mountinfo | sort -r |
+        xargs -r umount --lazy
+    for kind in /sys/fs/cgroup/*/"$cgroup_parent"; do
+        [ ! -d "$kind" ] || find "$kind" -depth -type d -exec rmdir {} + 2>/dev/null || true
+    done
+}
+
+# ---- the image ----
+
+# add_programs ROOT PROGRAM...: with the libraries that each loads.
+add_programs() {
+    local root=$1 program library
+    shift
+    for program; do
+        program=$(command -v "$program")
+        mkdir -p "$root$(dirname "$program")"
+        cp -L "$program" "$root$program"
+        { ldd "$program" 2>/dev/null || true; } | { grep -o '/[^ ]*' || true; } | while read -r library; do
+            [ -e "$root$library" ] || {
+                mkdir -p "$root$(dirname "$library")"
+                cp -L "$library" "$root$library"
+            }
+        done
+    done
+}
+
+import_image() {
+    local root=$test_dir/image
+    mkdir -p "$root"/{bin,dev,etc,proc,root,run/sshd,sys,tmp,usr/lib/git-core,var/empty}
+    add_programs "$root" /bin/busybox
+    chroot "$root" /bin/busybox --install -s /bin
+    add_programs "$root" /usr/bin/bash /usr/bin/git /usr/bin/ssh /usr/bin/socat /usr/sbin/sshd
+    ln -s /usr/bin/git "$root/usr/lib/git-core/git"
+    ln -s git "$root/usr/bin/git-upload-pack"
+    ln -s git "$root/usr/bin/git-receive-pack"
+    printf '%s\n' root:x:0:0::/root:/bin/sh sshd:x:74:74::/run/sshd:/bin/false >"$root/etc/passwd"
+    printf '%s\n' root:x:0: sshd:x:74: >"$root/etc/group"
+    printf '%s\n' 'root:*:::::::' >"$root/etc/shadow"
+    printf '%s\n' 'hosts: files dns' >"$root/etc/nsswitch.conf"
+    tar -C "$root" --owner 0 --group 0 -c . | docker import - "$image" >/dev/null
+    rm -rf "$root"
+}
+
+# provide_relay_image: a relay that is built with the sanitizers needs libraries, so it is no image of one
+# file as the plugin would load it.  It gets one that has them, under the name that the plugin looks for.
+provide_relay_image() {
+    local relay=$BUILD_DIR/plugin/relay/ssh-gate-relay.stripped root=$test_dir/relay_image name
+    is_sanitized || return 0
+    name=$(sha256sum "$relay")
+    install -D "$relay" "$root/ssh-gate-relay"
+    add_programs "$root" "$root/ssh-gate-relay"
+    rm -r "${root:?}$root"
+    tar -C "$root" -c . | docker import - "localhost/claude-bottle-ssh-gate:${name%% *}" >/dev/null
+    rm -r "$root"
+}
+
+is_sanitized() {
+    [[ $(ldd "$BUILD_DIR/plugin/relay/ssh-gate-relay.stripped") == *libasan* ]]
+}
+
+remove_relay_image() {
+    docker image ls --quiet localhost/claude-bottle-ssh-gate | xargs -r docker image rm
+}
+
+# ---- containers ----
+
+# run_container NAME NETWORK [OPTION...]: one that only waits for what is executed in it.
+run_container() {
+    docker run --detach --name "$1" --network "$2" --label "$engine_label" "${@:3}" "$image" \
+        sleep 100000 >/dev/null
+}
+
+# in_container NAME COMMAND...
+in_container() {
+    docker exec "$@"
+}
+
+make_network() {
+    docker network create --label "$engine_label" "$@" >/dev/null
+}
+
+# start_server: an OpenSSH server, of root, with the repository /srv/repository.git.
+start_server() {
+    local dir=$test_dir/server
+    mkdir -p "$dir/etc/ssh" "$dir/srv"
+    ssh-keygen -q -t ed25519 -N '' -C server -f "$dir/etc/ssh/host_ed25519"
+    cp "$test_dir/root/.ssh/id_ed25519.pub" "$dir/etc/ssh/authorized_keys"
+    cat >"$dir/etc/ssh/sshd_config" <<'END'
+Port 22
+Port 30009
+HostKey /etc/ssh/host_ed25519
+AuthorizedKeysFile /etc/ssh/authorized_keys
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin prohibit-password
+UsePAM no
+PidFile none
+END
+    git init -q --bare -b main "$dir/srv/repository.git"
+    git -C "$dir/srv/repository.git" fast-import --quiet <<'END'
+commit refs/heads/main
+committer server <server@bottle.example> 1700000000 +0000
+data 5
+First
+M 644 inline name
+data 7
+server
+
+END
+    docker create --name server --network outer --network-alias gitea.example --label "$engine_label" \
+        "$image" /usr/sbin/sshd -D -e >/dev/null
+    docker cp "$dir/." server:/ >/dev/null
+    docker start server >/dev/null
+    host_key=$(cut -d ' ' -f 1,2 "$dir/etc/ssh/host_ed25519.pub")
+}
+
+set_up_world() {
+    [ -d "$test_dir/root" ] || new_home root
+    import_image
+    provide_relay_image
+    make_network --internal inner
+    make_network outer
+    start_server
+    run_container agent inner --dns-opt timeout:1 --dns-opt attempts:1
+    run_container outsider outer
+    in_container agent mkdir -m 700 /root/.ssh
+    docker cp "$test_dir/root/.ssh/id_ed25519" agent:/root/.ssh/ >/dev/null
+}
+
+# ---- the launcher ----
+
+# gate_host ARGUMENT...: sample-host, with this engine.
+gate_host() {
+    as root env DOCKER_HOST="$DOCKER_HOST" "$test_dir/build/sample-host/sample-host" "$@"
+}
+
+# gate_up BOTTLE [OPTION...]
+gate_up() {
+    gate_host up "$1" --backend docker --internal-network inner --egress-network outer "${@:2}"
+}
+
+# What the gate's backend and sample-host leave in the engine, image aside.
+gates_left() {
+    docker ps --all --quiet --filter label=com.claude-bottle.slug
+    docker network ls --quiet --filter label=com.claude-bottle.slug
+    docker volume ls --quiet
+    ls -A "$test_dir/root/runtime/sample-host" 2>/dev/null || true
+}
+
+nothing_is_left() {
+    local left
+    left=$(gates_left)
+    [ -z "$left" ] || {
+        printf 'left: %s\n' "$left"
+        docker ps --all
+        return 1
+    }
+}
+
+install_build
