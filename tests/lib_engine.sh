@@ -52,6 +52,7 @@ start_engine() {
         ;;
     esac
     printf '%d\n' $! >"$engine_process"
+    disown # bash would report how it ends
     export DOCKER_HOST=unix://$engine_socket
     wait_until docker version
 }
