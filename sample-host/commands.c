@@ -110,6 +110,16 @@ static void print_preflight(const struct bottle *bottle)
     (void)fflush(stdout);
 }
 
+static void print_started(const struct sidecar *sidecar)
+{
+    const char *ssh_config = text_member(sidecar->plan, "ssh_config");
+
+    (void)printf("%s started: %s\n", text_member(sidecar->record, "sidecar"),
+                 text_member(sidecar->record, "target"));
+    if (ssh_config != NULL)
+        (void)printf("    for the agent: %s, and known_hosts beside it\n", ssh_config);
+}
+
 static bool bring_up(struct bottle *bottle, const struct request *request,
                      const struct directory *directory)
 {
@@ -139,8 +149,7 @@ int command_up(const struct request *request)
         return STATUS_FAILED;
     }
     for (size_t i = 0; i < bottle.count; i++)
-        (void)printf("%s started: %s\n", text_member(bottle.sidecars[i].record, "sidecar"),
-                     text_member(bottle.sidecars[i].record, "target"));
+        print_started(&bottle.sidecars[i]);
     return STATUS_OK;
 }
 

@@ -42,6 +42,8 @@ start_engine() {
     podman)
         mkdir -p /etc/containers
         printf '{"default": [{"type": "insecureAcceptAnything"}]}\n' >/etc/containers/policy.json
+        printf '[[registry]]\nlocation = "127.0.0.1:5000"\ninsecure = true\n' \
+            >/etc/containers/registries.conf
         # An address for documentation (RFC 5737), to which nothing leads: without one, Podman takes its own.
         printf 'nameserver 192.0.2.53\n' >/etc/resolv.conf
         # The default is more than this machine may grant.
@@ -52,6 +54,7 @@ start_engine() {
         ;;
     esac
     printf '%d\n' $! >"$engine_process"
+    disown # bash would report how it ends
     export DOCKER_HOST=unix://$engine_socket
     wait_until docker version
 }

@@ -37,7 +37,7 @@ Test(arguments, a_complete_line_is_taken)
 {
     static const char *const WORDS[] = {
         COMPLETE,       "--listen", "198.51.100.0/24", "--upstream", "six,22,2001:db8::1,2222",
-        "--dns-server", "[::1]:53", "--sandbox",    "required",   NULL};
+        "--dns-server", "[::1]:53", "--sandbox",       "required",   NULL};
     char message[RELAY_MESSAGE_SIZE] = "";
 
     cr_assert(read_arguments(WORDS, &config, message), "%s", message);
