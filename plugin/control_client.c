@@ -4,6 +4,10 @@
  *
  * The relay's names in the abstract name space are bound by whoever comes first, so each answer is
  * trusted only after SO_PEERCRED has said that this user, or root, is at the other end (unix(7)).
+ *
+ * SO_PEERCRED names the process that made the socket listen.  That is the relay itself for the
+ * name of an instance; the claim on the slug may be an earlier relay's, which handed it over.  So
+ * who stops is always an instance, and those of a slug are found in the kernel's list of sockets.
  */
 #include "control_client.h"
 
@@ -22,6 +26,8 @@
 #include <sys/un.h>
 
 #define ANSWER_WAIT_MS 5000
+#define SOCKET_LIST    "/proc/thread-self/net/unix"
+#define LISTENING      " 00010000 " /* its column Flags */
 
 static void shown(const struct target *target,
                   char text[PLAN_SLUG_SIZE + TARGET_INSTANCE_SIZE + 16])
@@ -149,7 +155,21 @@ enum bottle_result control_drain(const struct target *target, int64_t grace_ms,
     return ask(target, CONTROL_DRAIN, grace_ms, &packet, failure);
 }
 
-enum bottle_result control_stop(const struct target *target, struct failure *failure)
+enum bottle_result control_request_takeover(const struct target *target, int *connected,
+                                            struct failure *failure)
+{
+    CLEANUP_FD int fd = -1;
+    pid_t pid;
+    enum bottle_result result = connect_control(target, &fd, &pid, failure);
+
+    if (result == BOTTLE_OK)
+        result = send_request(fd, CONTROL_TAKEOVER, 0, failure);
+    if (result == BOTTLE_OK)
+        *connected = steal_fd(&fd);
+    return result;
+}
+
+static enum bottle_result stop_instance(const struct target *target, struct failure *failure)
 {
     CLEANUP_FD int fd = -1;
     pid_t pid = 0;
@@ -170,4 +190,93 @@ enum bottle_result control_stop(const struct target *target, struct failure *fai
             "native:%s: the relay, process %d, ends neither by request nor by SIGKILL",
             target->slug, pid);
     return BOTTLE_OK;
+}
+
+/* Takes the instance out of a line of the list (proc(5)) that is of a relay of the slug. */
+static bool is_instance_of(const char *line, const char *prefix, struct target *target)
+{
+    const char *name = strrchr(line, ' ');
+
+    if (!name || !strstr(line, LISTENING) || strncmp(name + 1, prefix, strlen(prefix)) != 0)
+        return false;
+    const char *instance = name + 1 + strlen(prefix);
+    size_t length = strlen(instance);
+    if (length == 0 || length >= sizeof target->instance)
+        return false;
+    memcpy(target->instance, instance, length + 1);
+    return true;
+}
+
+/* The whole list; malloc'ed; NULL with errno set. */
+static char *read_socket_list(void)
+{
+    FILE *sockets = fopen(SOCKET_LIST, "re");
+    char *text = NULL;
+    size_t size = 0;
+
+    if (!sockets)
+        return NULL;
+    errno = EIO; /* should it be empty, which it never is */
+    if (getdelim(&text, &size, '\0', sockets) < 0) {
+        free(text);
+        text = NULL;
+    }
+    (void)fclose(sockets); /* it was only read */
+    return text;
+}
+
+/* One pass over the list.  BOTTLE_NOT_FOUND: there was none to stop. */
+static enum bottle_result stop_listed(const struct target *of, struct failure *failure)
+{
+    CLEANUP_FREE char *list = read_socket_list();
+    char prefix[128], *rest = list;
+    struct target target = *of;
+    enum bottle_result all = BOTTLE_NOT_FOUND;
+
+    if (!list)
+        return failure_set(failure, BOTTLE_UNAVAILABLE,
+                           "native:%s: its relays cannot be found in " SOCKET_LIST
+                           ": %s; stop them by the targets that start returned",
+                           of->slug, strerror(errno));
+    (void)snprintf(prefix, sizeof prefix, "@" CONTROL_NAME_OF_INSTANCE, geteuid(), of->slug, "");
+    for (char *line; (line = strsep(&rest, "\n"));) {
+        struct failure one;
+        if (!is_instance_of(line, prefix, &target))
+            continue;
+        enum bottle_result result = stop_instance(&target, &one);
+        if (result == BOTTLE_NOT_FOUND) /* it went meanwhile */
+            continue;
+        if (result != BOTTLE_OK)
+            *failure = one;
+        if (all == BOTTLE_NOT_FOUND || result != BOTTLE_OK)
+            all = result;
+    }
+    if (all == BOTTLE_NOT_FOUND)
+        return failure_set(failure, all, "no gate runs as native:%s", of->slug);
+    return all;
+}
+
+/* The kernel may skip one while others go, so it takes a list without any to be sure. */
+static enum bottle_result stop_instances(const struct target *of, struct failure *failure)
+{
+    CLEANUP_FD int claim_fd = -1;
+    pid_t pid;
+    enum bottle_result result = stop_listed(of, failure);
+
+    /* Then nobody holds the claim, or a stranger does, or a relay that was skipped. */
+    if (result == BOTTLE_NOT_FOUND) {
+        result = connect_control(of, &claim_fd, &pid, failure);
+        if (result == BOTTLE_OK)
+            result = stop_listed(of, failure);
+        if (result != BOTTLE_OK)
+            return result;
+    }
+    while (result == BOTTLE_OK)
+        result = stop_listed(of, failure);
+    return result == BOTTLE_NOT_FOUND ? BOTTLE_OK : result;
+}
+
+enum bottle_result control_stop(const struct target *target, struct failure *failure)
+{
+    return target->instance[0] ? stop_instance(target, failure) : stop_instances(target, failure);
 }

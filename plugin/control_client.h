@@ -11,8 +11,14 @@
  * holds the name.
  */
 
-/* Returns when the relay's process has ended; kills it if it does not end by itself. */
+/*
+ * Returns when the relay's process has ended; kills it if it does not end by itself.  Without an
+ * instance: every relay of the slug, the one that serves and those that were taken over and drain.
+ */
 enum bottle_result control_stop(const struct target *target, struct failure *failure);
+/* connected: out: a connection that has asked CONTROL_TAKEOVER and not read the answer (protocol.h). */
+enum bottle_result control_request_takeover(const struct target *target, int *connected,
+                                            struct failure *failure);
 enum bottle_result control_drain(const struct target *target, int64_t grace_ms,
                                  struct failure *failure);
 /* text: out: JSON, malloc'ed. */

@@ -5,8 +5,12 @@
  * start opens the namespaces and the event log in the launcher, where a wrong path has a clear
  * owner, runs the relay (relay_process.c), hands it its config with the namespaces, and waits for
  * its word that every port listens.  Then the agent's ssh_config gets the gate's address, and the
- * relay is told to go on.  If anything fails before that, the set-up socket closes and the relay
- * ends, which start waits for.
+ * relay is told to go on, and says that it serves.  If anything fails before that, the set-up socket
+ * closes and the relay ends, which start waits for.
+ *
+ * A takeover is the same with a connection to the running relay, which the new one gets with its config:
+ * the two relays settle it between them (relay/takeover.c).  So it does not matter when the launcher
+ * dies: before its word to go on, nothing has happened; after it, the new relay takes over.
  *
  * The gate listens on internal_network: an IP address of this machine, or the path of a network
  * namespace, on whose loopback it then listens.  It dials from egress_network: "host", which is
@@ -39,6 +43,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+
+/* For the relay's last word: longer than a takeover can take after the word to go on. */
+#define LAST_WORD_WAIT_MS 15000
 
 static const char *const OPTION_KEYS[] = {RELAY_CONFIG_OPTION_KEYS, "exit_with_launcher",
                                           "start_timeout_ms", NULL};
@@ -169,15 +176,17 @@ static enum bottle_result open_event_log(const struct plan *plan, int stage_fd, 
 }
 
 static bool send_config(int setup_fd, const struct relay_config *config,
-                        const struct networks *networks)
+                        const struct networks *networks, int takeover_fd)
 {
-    int fds[2];
+    int fds[3];
     size_t count = 0;
 
     if (networks->internal_fd >= 0)
         fds[count++] = networks->internal_fd;
     if (networks->egress_fd >= 0)
         fds[count++] = networks->egress_fd;
+    if (takeover_fd >= 0)
+        fds[count++] = takeover_fd;
     return send_with_fds(setup_fd, config, RELAY_CONFIG_LENGTH(config->upstream_count), fds, count);
 }
 
@@ -199,70 +208,145 @@ static enum bottle_result receive_setup_reply(const struct bottle_host *host, in
     return BOTTLE_OK;
 }
 
-/* With the config that the options made, and the networks open. */
-static enum bottle_result run_relay(const struct bottle_host *host, const struct plan *plan,
-                                    const struct relay_config *config,
-                                    const struct networks *networks, int32_t timeout_ms,
-                                    struct failure *failure)
+/* What one start holds. */
+struct native_start {
+    const struct bottle_host *host;
+    const struct plan *plan;
+    struct relay_config *config;
+    struct networks networks;
+    int32_t timeout_ms;
+    int takeover_fd; /* a control connection (control_request_takeover); -1: nothing is taken over */
+    int stage_fd, event_log_fd, setup_fd, process_fd;
+};
+
+static void close_start(const struct native_start *start)
 {
-    CLEANUP_FD int stage_fd = -1;
-    CLEANUP_FD int event_log_fd = -1;
-    CLEANUP_FD int setup_fd = -1;
-    CLEANUP_FD int process_fd = -1;
+    close_networks(&start->networks);
+    cleanup_fd(&start->takeover_fd);
+    cleanup_fd(&start->stage_fd);
+    cleanup_fd(&start->event_log_fd);
+    cleanup_fd(&start->setup_fd);
+    cleanup_fd(&start->process_fd);
+    free(start->config);
+}
+#define CLEANUP_START __attribute__((cleanup(close_start)))
+
+/* Up to the relay's word that every port listens. */
+static enum bottle_result run_relay(struct native_start *start, struct failure *failure)
+{
+    const struct plan *plan = start->plan;
+    enum bottle_result result = relay_process_run(plan->slug, start->stage_fd, start->event_log_fd,
+                                                  &start->setup_fd, &start->process_fd, failure);
+
+    if (result != BOTTLE_OK)
+        return result;
+    if (!send_config(start->setup_fd, start->config, &start->networks, start->takeover_fd))
+        return failure_set(failure, BOTTLE_INTERNAL, "the relay does not take its config: %s",
+                           strerror(errno));
+    /* From here on it is the relay's alone, so that its end is seen as the end of the takeover. */
+    if (start->takeover_fd >= 0)
+        (void)close(steal_fd(&start->takeover_fd));
+    return receive_setup_reply(start->host, start->setup_fd, start->timeout_ms, failure);
+}
+
+static enum bottle_result let_relay_serve(const struct native_start *start, struct failure *failure)
+{
     static const char GO = 1;
-    enum bottle_result result = stage_dir_open(plan->stage_dir, &stage_fd, NULL, failure);
+
+    if (send(start->setup_fd, &GO, sizeof GO, MSG_NOSIGNAL) != (ssize_t)sizeof GO)
+        return failure_set(failure, BOTTLE_INTERNAL, "the relay ended before it could serve");
+    return receive_setup_reply(start->host, start->setup_fd, LAST_WORD_WAIT_MS, failure);
+}
+
+/* What the agent reads leads to the gate before it serves there, and is as it was if it does not. */
+static enum bottle_result finish_start(const struct native_start *start, struct failure *failure)
+{
+    const struct relay_config *config = start->config;
+    CLEANUP_AGENT_FILES struct agent_files before = {0};
+    enum bottle_result result = agent_files_read(start->plan, start->stage_fd, &before, failure);
 
     if (result == BOTTLE_OK)
-        result = open_event_log(plan, stage_fd, &event_log_fd, failure);
-    if (result == BOTTLE_OK)
-        result =
-            relay_process_run(plan->slug, stage_fd, event_log_fd, &setup_fd, &process_fd, failure);
-    if (result == BOTTLE_OK && !send_config(setup_fd, config, networks))
-        result = failure_set(failure, BOTTLE_INTERNAL, "the relay does not take its config: %s",
-                             strerror(errno));
-    if (result == BOTTLE_OK)
-        result = receive_setup_reply(host, setup_fd, timeout_ms, failure);
-    if (result == BOTTLE_OK)
-        result = gate_write_ssh_config(
-            plan, stage_fd,
+        result = agent_files_write(
+            start->plan, start->stage_fd,
             config->listen_address_count > 0 ? config->listen_addresses[0].address : "127.0.0.1",
             failure);
-    if (result == BOTTLE_OK && send(setup_fd, &GO, sizeof GO, MSG_NOSIGNAL) != (ssize_t)sizeof GO)
-        result = failure_set(failure, BOTTLE_INTERNAL, "the relay ended before it could serve");
+    if (result != BOTTLE_OK)
+        return result;
+    result = let_relay_serve(start, failure);
+    if (result != BOTTLE_OK && !agent_files_restore(start->plan, start->stage_fd, &before))
+        host_log(start->host, BOTTLE_LOG_WARNING,
+                 "%s: ssh_config and known_hosts are those of a gate that did not start",
+                 start->plan->stage_dir);
+    return result;
+}
+
+static enum bottle_result start_relay(struct native_start *start, struct failure *failure)
+{
+    enum bottle_result result =
+        stage_dir_open(start->plan->stage_dir, &start->stage_fd, NULL, failure);
+
+    if (result == BOTTLE_OK)
+        result = open_event_log(start->plan, start->stage_fd, &start->event_log_fd, failure);
+    if (result == BOTTLE_OK)
+        result = run_relay(start, failure);
+    if (result == BOTTLE_OK)
+        result = finish_start(start, failure);
     /* Its ports and its slug are free when start returns; a relay that withstands SIGKILL keeps
      * them. */
-    if (result != BOTTLE_OK && process_fd >= 0) {
-        (void)close(steal_fd(&setup_fd));
-        (void)wait_process_end(process_fd);
+    if (result != BOTTLE_OK && start->process_fd >= 0) {
+        (void)close(steal_fd(&start->setup_fd));
+        (void)wait_process_end(start->process_fd);
     }
     return result;
 }
 
-static enum bottle_result native_start(const struct bottle_host *host, const struct plan *plan,
-                                       json_object *options, char **target, struct failure *failure)
+static enum bottle_result request_takeover(struct native_start *start,
+                                           const struct takeover_from *from,
+                                           struct failure *failure)
 {
-    CLEANUP_FREE struct relay_config *config = calloc(1, sizeof *config);
-    struct networks networks = {.internal_fd = -1, .egress_fd = -1};
-    int32_t timeout_ms = 0;
+    if (!from)
+        return BOTTLE_OK;
+    if (from->backend != &backend_native)
+        return takeover_unsupported(&backend_native, from, failure);
+    start->config->has_takeover = true;
+    return control_request_takeover(&from->target, &start->takeover_fd, failure);
+}
 
-    if (!config)
+static enum bottle_result native_start(const struct bottle_host *host, const struct plan *plan,
+                                       json_object *options, const struct takeover_from *from,
+                                       char **target, struct failure *failure)
+{
+    CLEANUP_START struct native_start start = {
+        .host = host,
+        .plan = plan,
+        .config = calloc(1, sizeof *start.config),
+        .networks = {.internal_fd = -1, .egress_fd = -1},
+        .takeover_fd = -1,
+        .stage_fd = -1,
+        .event_log_fd = -1,
+        .setup_fd = -1,
+        .process_fd = -1,
+    };
+
+    if (!start.config)
         return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
-    enum bottle_result result = read_options(options, config, &timeout_ms, failure);
+    enum bottle_result result = read_options(options, start.config, &start.timeout_ms, failure);
     if (result == BOTTLE_OK)
-        result = relay_config_take_plan(config, plan, failure);
+        result = relay_config_take_plan(start.config, plan, failure);
     if (result == BOTTLE_OK)
-        result = open_networks(plan, &networks, config, failure);
+        result = open_networks(plan, &start.networks, start.config, failure);
     if (result == BOTTLE_OK &&
-        asprintf(target, "native:%s:%s", config->slug, config->instance) < 0) {
+        asprintf(target, "native:%s:%s", start.config->slug, start.config->instance) < 0) {
         *target = NULL;
         result = failure_set(failure, BOTTLE_INTERNAL, "out of memory");
     }
     if (result == BOTTLE_OK)
-        result = run_relay(host, plan, config, &networks, timeout_ms, failure);
+        result = request_takeover(&start, from, failure);
+    if (result == BOTTLE_OK)
+        result = start_relay(&start, failure);
     if (result == BOTTLE_OK)
         host_log(host, BOTTLE_LOG_INFO, "gate %s listens for %zu upstreams on %s", *target,
                  plan->upstream_count, plan->internal_network);
-    close_networks(&networks);
     return result;
 }
 

@@ -13,8 +13,13 @@
 #include "common/utf8.h"
 #include "plan.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+
+#define AGENT_FILE_MAX_BYTES ((off_t)16 << 20) /* far more than a plan makes */
 
 static enum bottle_result out_of_memory(struct failure *failure)
 {
@@ -59,22 +64,32 @@ static enum bottle_result check_plan_size(const char *plan, struct failure *fail
         len, max);
 }
 
+/* A running gate of the same stage dir goes by these until start. */
+static void add_unless_there(struct stage_file *files, size_t *count, int stage_fd,
+                             const struct stage_file *file)
+{
+    struct stat there;
+
+    if (fstatat(stage_fd, file->name, &there, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(there.st_mode))
+        files[(*count)++] = *file;
+}
+
 static enum bottle_result write_files(const struct plan *plan, int stage_fd,
                                       struct failure *failure)
 {
     CLEANUP_FREE char *entrypoint = render_entrypoint(plan);
     CLEANUP_FREE char *ssh_config = render_ssh_config(plan, NULL);
     CLEANUP_FREE char *known_hosts = render_known_hosts(plan);
+    struct stage_file files[3] = {{ENTRYPOINT_FILE, 0600, entrypoint}};
+    size_t count = 1;
 
     if (entrypoint == NULL || ssh_config == NULL || known_hosts == NULL)
         return out_of_memory(failure);
-    const struct stage_file files[] = {
-        {ENTRYPOINT_FILE, 0600, entrypoint},
-        {SSH_CONFIG_FILE, 0644, ssh_config},
-        {KNOWN_HOSTS_FILE, 0644, known_hosts},
-    };
-    return stage_dir_write(stage_fd, plan->stage_dir, files, sizeof files / sizeof files[0],
-                           failure);
+    add_unless_there(files, &count, stage_fd,
+                     &(struct stage_file){SSH_CONFIG_FILE, 0644, ssh_config});
+    add_unless_there(files, &count, stage_fd,
+                     &(struct stage_file){KNOWN_HOSTS_FILE, 0644, known_hosts});
+    return stage_dir_write(stage_fd, plan->stage_dir, files, count, failure);
 }
 
 enum bottle_result gate_prepare(const char *bottle, const char *slug, const char *stage_dir,
@@ -110,13 +125,73 @@ enum bottle_result gate_prepare(const char *bottle, const char *slug, const char
     return result;
 }
 
-enum bottle_result gate_write_ssh_config(const struct plan *plan, int stage_fd,
-                                         const char *gate_address, struct failure *failure)
-{
-    CLEANUP_FREE char *text = render_ssh_config(plan, gate_address);
+/* ---- what is left for start ---- */
 
-    if (text == NULL)
+enum bottle_result agent_files_write(const struct plan *plan, int stage_fd,
+                                     const char *gate_address, struct failure *failure)
+{
+    CLEANUP_FREE char *ssh_config = render_ssh_config(plan, gate_address);
+    CLEANUP_FREE char *known_hosts = render_known_hosts(plan);
+
+    if (ssh_config == NULL || known_hosts == NULL)
         return out_of_memory(failure);
-    const struct stage_file file = {.name = SSH_CONFIG_FILE, .mode = 0644, .text = text};
-    return stage_dir_write(stage_fd, plan->stage_dir, &file, 1, failure);
+    const struct stage_file files[] = {{SSH_CONFIG_FILE, 0644, ssh_config},
+                                       {KNOWN_HOSTS_FILE, 0644, known_hosts}};
+    return stage_dir_write(stage_fd, plan->stage_dir, files, sizeof files / sizeof files[0],
+                           failure);
+}
+
+/* text: out: malloc'ed; NULL if there is no such file. */
+static enum bottle_result read_file(const struct plan *plan, int stage_fd, const char *name,
+                                    char **text, struct failure *failure)
+{
+    CLEANUP_FD int fd = openat(stage_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct stat file = {0};
+
+    if (fd < 0 && errno == ENOENT)
+        return BOTTLE_OK;
+    if (fd < 0 || fstat(fd, &file) != 0)
+        return failure_set(failure, result_of_errno(errno), "%s/%s: %s", plan->stage_dir, name,
+                           strerror(errno));
+    if (!S_ISREG(file.st_mode) || file.st_size > AGENT_FILE_MAX_BYTES)
+        return failure_set(failure, BOTTLE_CONFLICT, "%s/%s is not what start wrote: remove it",
+                           plan->stage_dir, name);
+    CLEANUP_FREE char *buffer = calloc(1, (size_t)file.st_size + 1);
+    if (buffer == NULL)
+        return out_of_memory(failure);
+    if (pread(fd, buffer, (size_t)file.st_size, 0) != file.st_size)
+        return failure_set(failure, BOTTLE_INTERNAL, "%s/%s: cannot be read", plan->stage_dir,
+                           name);
+    *text = steal_pointer(&buffer);
+    return BOTTLE_OK;
+}
+
+enum bottle_result agent_files_read(const struct plan *plan, int stage_fd,
+                                    struct agent_files *files, struct failure *failure)
+{
+    enum bottle_result result =
+        read_file(plan, stage_fd, SSH_CONFIG_FILE, &files->ssh_config, failure);
+
+    if (result == BOTTLE_OK)
+        result = read_file(plan, stage_fd, KNOWN_HOSTS_FILE, &files->known_hosts, failure);
+    return result;
+}
+
+bool agent_files_restore(const struct plan *plan, int stage_fd, const struct agent_files *files)
+{
+    struct failure ignored; /* the failure to report is the one that led here */
+    struct stage_file to_write[2];
+    size_t count = 0;
+
+    if (files->ssh_config != NULL)
+        to_write[count++] = (struct stage_file){SSH_CONFIG_FILE, 0644, files->ssh_config};
+    if (files->known_hosts != NULL)
+        to_write[count++] = (struct stage_file){KNOWN_HOSTS_FILE, 0644, files->known_hosts};
+    return stage_dir_write(stage_fd, plan->stage_dir, to_write, count, &ignored) == BOTTLE_OK;
+}
+
+void agent_files_clear(struct agent_files *files)
+{
+    free(files->ssh_config);
+    free(files->known_hosts);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bottle.c: the manifest, the plugins, and a bottle's sidecars: prepare, start, stop.
+ * bottle.c: the manifest, the plugins, and a bottle's sidecars: prepare, start, swap, stop.
  *
  * Of the manifest only {"bottles": {NAME: {…}}} is looked at.  What a bottle holds is for the sidecars to
  * judge: each gets the whole object and takes its own part.  A bottle has one sidecar of each plugin that
@@ -8,7 +8,8 @@
  *
  * What is about to run is written down first, under short targets (bottle/sidecar.h), and again after each
  * start, under the targets that start returned: whenever this program is killed, what it started can be
- * found and stopped.
+ * found and stopped.  What is swapped is under its short target before, and stays so: whichever of the
+ * old and the new sidecar serves is found by it, and an old one that still drains is stopped by it.
  */
 #include "sample_host.h"
 
@@ -87,8 +88,7 @@ static bool add_default_plugin(struct plugins *plugins)
     return add_plugin(plugins, access(path, F_OK) == 0 ? path : DEFAULT_PLUGIN);
 }
 
-/* Refuses --options for a sidecar that no plugin has. */
-static bool check_start_options(const struct plugins *plugins, const struct request *request)
+bool plugins_check_options(const struct plugins *plugins, const struct request *request)
 {
     struct json_object_iter iter;
 
@@ -112,7 +112,7 @@ bool plugins_load(struct plugins *plugins, const struct request *request, bool w
         return true;
     if (plugins->count == 0 && !add_default_plugin(plugins))
         return false;
-    return check_start_options(plugins, request);
+    return plugins_check_options(plugins, request);
 }
 
 void plugins_unload(struct plugins *plugins)
@@ -191,6 +191,7 @@ static void sidecar_clear(struct sidecar *sidecar)
     (void)json_object_put(sidecar->plan);
     (void)json_object_put(sidecar->record);
 }
+#define CLEANUP_SIDECAR __attribute__((cleanup(sidecar_clear)))
 
 void bottle_clear(struct bottle *bottle)
 {
@@ -228,16 +229,13 @@ static void keep_sidecars(struct bottle *bottle, bool (*wanted)(const struct sid
 }
 
 static bool prepare_sidecar(struct sidecar *sidecar, const struct bottle *bottle, const char *text,
-                            const struct directory *directory)
+                            const char *stage_dir)
 {
     const char *name = bottle_plugin_table(sidecar->plugin)->name;
-    char stage_dir[PATH_MAX];
     CLEANUP_FREE char *plan = NULL;
     char *message = NULL;
     struct failure failure;
 
-    if (!directory_add(directory, name, stage_dir))
-        return false;
     if (bottle_plugin_prepare(sidecar->plugin, &host, text, bottle->slug, stage_dir, &plan,
                               &message) != BOTTLE_OK)
         return sidecar_fail(sidecar, message);
@@ -256,8 +254,10 @@ bool bottle_prepare(struct bottle *bottle, const char *text, const struct plugin
 {
     for (size_t i = 0; i < plugins->count; i++) {
         struct sidecar *sidecar = &bottle->sidecars[bottle->count++];
+        char stage_dir[PATH_MAX];
         *sidecar = (struct sidecar){.plugin = plugins->loaded[i]};
-        if (!prepare_sidecar(sidecar, bottle, text, directory))
+        if (!directory_add(directory, bottle_plugin_table(sidecar->plugin)->name, stage_dir) ||
+            !prepare_sidecar(sidecar, bottle, text, stage_dir))
             return false;
     }
     return true;
@@ -295,30 +295,30 @@ static bool set_networks(struct sidecar *sidecar, const struct bottle *bottle, c
         return fail("%s: backend %s needs --egress-network: the network to dial from", name,
                     backend);
     return set_text(sidecar->plan, "internal_network", internal_network) &&
-           set_text(sidecar->plan, "egress_network", egress_network);
+           set_text(sidecar->plan, "egress_network", egress_network) &&
+           set_text(sidecar->record, "internal_network", internal_network) &&
+           set_text(sidecar->record, "egress_network", egress_network);
 }
 
-static bool configure_sidecar(struct sidecar *sidecar, struct bottle *bottle,
-                              const struct request *request, const char *internal_network,
-                              const char *egress_network)
+/* wanted: NULL: the first backend. */
+static bool configure_sidecar(struct sidecar *sidecar, struct bottle *bottle, const char *wanted,
+                              const char *internal_network, const char *egress_network)
 {
     const struct bottle_sidecar *table = bottle_plugin_table(sidecar->plugin);
-    const char *backend = request->value[OPTION_BACKEND];
     char list[256] = "";
     char target[256];
     size_t i = 0;
 
-    for (; backend != NULL && table->backends[i] != NULL; i++) {
+    for (; wanted != NULL && table->backends[i] != NULL; i++) {
         size_t len = strlen(list);
-        if (strcmp(table->backends[i], backend) == 0)
+        if (strcmp(table->backends[i], wanted) == 0)
             break;
         (void)snprintf(list + len, sizeof list - len, "%s%s", i > 0 ? ", " : "",
                        table->backends[i]);
     }
-    backend = table->backends[i];
+    const char *backend = table->backends[i];
     if (backend == NULL)
-        return fail("%s has no backend \"%s\"; it has: %s", table->name,
-                    request->value[OPTION_BACKEND], list);
+        return fail("%s has no backend \"%s\"; it has: %s", table->name, wanted, list);
     bottle->in_engine |= strcmp(backend, "docker") == 0;
     (void)snprintf(target, sizeof target, "%s:%s", backend, bottle->slug);
     return set_networks(sidecar, bottle, backend, internal_network, egress_network) &&
@@ -330,35 +330,48 @@ bool bottle_configure(struct bottle *bottle, const struct request *request,
                       const char *internal_network, const char *egress_network)
 {
     for (size_t i = 0; i < bottle->count; i++) {
-        if (!configure_sidecar(&bottle->sidecars[i], bottle, request, internal_network,
-                               egress_network))
+        if (!configure_sidecar(&bottle->sidecars[i], bottle, request->value[OPTION_BACKEND],
+                               internal_network, egress_network))
             return false;
     }
     return true;
 }
 
-static bool start_sidecar(struct sidecar *sidecar, const struct request *request,
-                          bool exit_with_launcher)
+/* The start options that the request has for the sidecar are written down, for a swap. */
+static bool record_options(struct sidecar *sidecar, const struct request *request,
+                           bool exit_with_launcher)
 {
-    CLEANUP_JSON json_object *fresh = json_object_new_object();
-    json_object *options = fresh;
+    json_object *options = NULL;
+
+    if (!json_object_object_get_ex(request->start_options,
+                                   bottle_plugin_table(sidecar->plugin)->name, &options))
+        options = json_object_new_object();
+    else
+        options = json_object_get(options);
+    bool recorded =
+        (!exit_with_launcher || json_object_object_get_ex(options, "exit_with_launcher", NULL) ||
+         set_member(options, "exit_with_launcher", json_object_new_boolean(true))) &&
+        set_text(sidecar->record, "options", json_object_to_json_string(options));
+    (void)json_object_put(options);
+    return recorded;
+}
+
+/* takeover: a target, or NULL.  What fails was reported. */
+static enum bottle_result start_sidecar(struct sidecar *sidecar, const char *takeover)
+{
     CLEANUP_FREE char *target = NULL;
     char *message = NULL;
-
-    (void)json_object_object_get_ex(request->start_options,
-                                    bottle_plugin_table(sidecar->plugin)->name, &options);
-    if (options == NULL)
-        options = fresh;
-    if (exit_with_launcher && !json_object_object_get_ex(options, "exit_with_launcher", NULL) &&
-        !set_member(options, "exit_with_launcher", json_object_new_boolean(true)))
-        return false;
-    if (bottle_plugin_start(sidecar->plugin, &host, json_object_to_json_string(sidecar->plan),
+    enum bottle_result result =
+        bottle_plugin_start(sidecar->plugin, &host, json_object_to_json_string(sidecar->plan),
                             text_member(sidecar->record, "backend"),
-                            json_object_to_json_string(options), NULL, &target,
-                            &message) != BOTTLE_OK)
-        return sidecar_fail(sidecar, message);
-    return set_text(sidecar->record, "target", target) &&
-           set_text(sidecar->record, "state", "started");
+                            text_member(sidecar->record, "options"), takeover, &target, &message);
+
+    if (result != BOTTLE_OK)
+        (void)sidecar_fail(sidecar, message);
+    else if (!set_text(sidecar->record, "target", target) ||
+             !set_text(sidecar->record, "state", "started"))
+        result = BOTTLE_INTERNAL;
+    return result;
 }
 
 bool bottle_start(struct bottle *bottle, const struct request *request, bool exit_with_launcher,
@@ -367,8 +380,9 @@ bool bottle_start(struct bottle *bottle, const struct request *request, bool exi
     if (!state_save(directory, bottle) || (bottle->in_engine && !networks_provide(bottle)))
         return false;
     for (size_t i = 0; i < bottle->count; i++) {
-        if (!start_sidecar(&bottle->sidecars[i], request, exit_with_launcher) ||
-            !state_save(directory, bottle))
+        struct sidecar *sidecar = &bottle->sidecars[i];
+        if (!record_options(sidecar, request, exit_with_launcher) ||
+            start_sidecar(sidecar, NULL) != BOTTLE_OK || !state_save(directory, bottle))
             return false;
     }
     return true;
@@ -441,4 +455,122 @@ enum bottle_result sidecar_status(const struct sidecar *sidecar, json_object **s
         (void)fail("%s", failure.message);
     }
     return result;
+}
+
+/* ---- swap ---- */
+
+/* What the sidecar has now, which is nothing that another backend could use. */
+static const char *recorded_text(const struct request *request, const struct sidecar *sidecar,
+                                 const char *key)
+{
+    const char *backend = request->value[OPTION_BACKEND];
+
+    if (backend != NULL && strcmp(backend, text_member(sidecar->record, "backend")) != 0)
+        return NULL;
+    return text_member(sidecar->record, key);
+}
+
+static const char *given_or_recorded(const struct request *request, enum option_index option,
+                                     const struct sidecar *sidecar, const char *key)
+{
+    const char *given = request->value[option];
+
+    return given != NULL ? given : recorded_text(request, sidecar, key);
+}
+
+/* Prepares the new sidecar in the stage dir of the old one, which goes on there. */
+static bool prepare_successor(struct sidecar *successor, const struct sidecar *sidecar,
+                              struct bottle *bottle, const struct request *request,
+                              const char *text, const struct directory *directory)
+{
+    const char *name = bottle_plugin_table(sidecar->plugin)->name;
+    const char *options = recorded_text(request, sidecar, "options");
+    char stage_dir[PATH_MAX];
+
+    if (!make_path(stage_dir, "%s/%s", directory->path, name) ||
+        !prepare_sidecar(successor, bottle, text, stage_dir))
+        return false;
+    if (!has_upstreams(successor))
+        return fail("%s: the bottle asks nothing of it any more: \"sample-host down %s\"", name,
+                    bottle->name);
+    if (!configure_sidecar(
+            successor, bottle, given_or_recorded(request, OPTION_BACKEND, sidecar, "backend"),
+            given_or_recorded(request, OPTION_INTERNAL_NETWORK, sidecar, "internal_network"),
+            given_or_recorded(request, OPTION_EGRESS_NETWORK, sidecar, "egress_network")))
+        return false;
+    if (options == NULL || json_object_object_get_ex(request->start_options, name, NULL))
+        return record_options(successor, request, false);
+    return set_text(successor->record, "options", options);
+}
+
+/* The long target of what runs, which the short one will not mean any more. */
+static bool running_target(const struct sidecar *sidecar, const struct bottle *bottle,
+                           char **target)
+{
+    CLEANUP_JSON json_object *status = NULL;
+    enum bottle_result result = sidecar_status(sidecar, &status);
+    const char *text = text_member(status, "target");
+
+    if (result == BOTTLE_NOT_FOUND)
+        return fail("%s of bottle %s does not run: \"sample-host down %s\", then \"up\"",
+                    text_member(sidecar->record, "sidecar"), bottle->name, bottle->name);
+    if (result != BOTTLE_OK)
+        return false;
+    *target = text != NULL ? strdup(text) : NULL;
+    return *target != NULL ||
+           fail("%s: its status has no target", text_member(sidecar->record, "sidecar"));
+}
+
+static bool set_short_target(const struct sidecar *sidecar, const struct bottle *bottle)
+{
+    char target[256];
+
+    (void)snprintf(target, sizeof target, "%s:%s", text_member(sidecar->record, "backend"),
+                   bottle->slug);
+    return set_text(sidecar->record, "target", target);
+}
+
+/* No bound: grace_ms is negative.  That the old one has gone already is as well. */
+static bool bound_drain(const struct sidecar *sidecar, const char *old_target, int64_t grace_ms)
+{
+    char *message = NULL;
+
+    if (grace_ms < 0)
+        return true;
+    enum bottle_result result =
+        bottle_plugin_drain(sidecar->plugin, &host, old_target, grace_ms, &message);
+    if (result != BOTTLE_OK && result != BOTTLE_NOT_FOUND)
+        return sidecar_fail(sidecar, message);
+    free(message);
+    return true;
+}
+
+enum bottle_result bottle_swap_sidecar(struct bottle *bottle, struct sidecar *sidecar,
+                                       const struct request *request, const char *text,
+                                       const struct directory *directory)
+{
+    CLEANUP_SIDECAR struct sidecar successor = {.plugin = sidecar->plugin};
+    CLEANUP_FREE char *old_target = NULL;
+    CLEANUP_FREE char *recorded = strdup(text_member(sidecar->record, "target"));
+
+    if (recorded == NULL || !running_target(sidecar, bottle, &old_target) ||
+        !prepare_successor(&successor, sidecar, bottle, request, text, directory) ||
+        !set_short_target(sidecar, bottle) || !state_save(directory, bottle))
+        return BOTTLE_INTERNAL;
+    enum bottle_result result = start_sidecar(&successor, old_target);
+    if (result != BOTTLE_OK) {
+        if (!set_text(sidecar->record, "target", recorded) || !state_save(directory, bottle))
+            return BOTTLE_INTERNAL;
+        return result;
+    }
+    (void)printf("%s swapped: %s took over from %s\n", text_member(successor.record, "sidecar"),
+                 text_member(successor.record, "target"), old_target);
+    if (!set_short_target(&successor, bottle))
+        return BOTTLE_INTERNAL;
+    const struct sidecar old = *sidecar;
+    *sidecar = successor;
+    successor = old;
+    return state_save(directory, bottle) && bound_drain(sidecar, old_target, request->grace_ms)
+               ? BOTTLE_OK
+               : BOTTLE_INTERNAL;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * commands.c: plugins, plan, up, status, down.
+ * commands.c: plugins, plan, up, status, swap, down.
  *
  * The way of `up` is that of any launcher: read the manifest; claim the slug; prepare every sidecar; fill
  * in the networks; start them in order; write down what runs.  `status` and `down` go by what is written
- * down.  `status` asks every sidecar itself: one that was killed is "not running", whatever is written.
+ * down; `swap` goes by both, the manifest and what is written down.  `status` asks every sidecar itself: one that was killed is "not running", whatever is written.
  */
 #include "sample_host.h"
 
@@ -110,6 +110,16 @@ static void print_preflight(const struct bottle *bottle)
     (void)fflush(stdout);
 }
 
+static void print_started(const struct sidecar *sidecar)
+{
+    const char *ssh_config = text_member(sidecar->plan, "ssh_config");
+
+    (void)printf("%s started: %s\n", text_member(sidecar->record, "sidecar"),
+                 text_member(sidecar->record, "target"));
+    if (ssh_config != NULL)
+        (void)printf("    for the agent: %s, and known_hosts beside it\n", ssh_config);
+}
+
 static bool bring_up(struct bottle *bottle, const struct request *request,
                      const struct directory *directory)
 {
@@ -139,8 +149,7 @@ int command_up(const struct request *request)
         return STATUS_FAILED;
     }
     for (size_t i = 0; i < bottle.count; i++)
-        (void)printf("%s started: %s\n", text_member(bottle.sidecars[i].record, "sidecar"),
-                     text_member(bottle.sidecars[i].record, "target"));
+        print_started(&bottle.sidecars[i]);
     return STATUS_OK;
 }
 
@@ -273,6 +282,113 @@ int command_status(const struct request *request)
     if (!listed)
         return STATUS_FAILED;
     return listing.all_run ? STATUS_OK : STATUS_NOT_RUNNING;
+}
+
+/* ---- swap ---- */
+
+struct swap {
+    const struct request *request;
+    bool found;
+};
+
+/* Those that --plugin names were loaded first. */
+static bool is_named(const struct plugins *plugins, const struct request *request,
+                     const struct sidecar *sidecar)
+{
+    for (size_t i = 0; i < request->plugin_count; i++) {
+        if (plugins->loaded[i] == sidecar->plugin)
+            return true;
+    }
+    return false;
+}
+
+/* Refuses --plugin for a sidecar that the bottle has not. */
+static bool check_named(const struct plugins *plugins, const struct request *request,
+                        const struct bottle *bottle)
+{
+    for (size_t i = 0; i < request->plugin_count; i++) {
+        const char *name = bottle_plugin_table(plugins->loaded[i])->name;
+        size_t j = 0;
+        while (j < bottle->count && bottle->sidecars[j].plugin != plugins->loaded[i])
+            j++;
+        if (j == bottle->count)
+            return fail("bottle %s (slug %s) runs no sidecar %s: %s has nothing to take over from",
+                        bottle->name, bottle->slug, name, bottle_plugin_path(plugins->loaded[i]));
+    }
+    return true;
+}
+
+static bool print_address(const struct sidecar *sidecar)
+{
+    CLEANUP_JSON json_object *status = NULL;
+    enum bottle_result result = sidecar_status(sidecar, &status);
+    const char *address = text_member(status, "address");
+
+    if (result == BOTTLE_NOT_FOUND)
+        return fail("%s has just ended", text_member(sidecar->record, "sidecar"));
+    if (result == BOTTLE_OK)
+        (void)printf("%s address: %s\n", text_member(sidecar->record, "sidecar"),
+                     address != NULL ? address : "-");
+    return result == BOTTLE_OK;
+}
+
+/* Those that --plugin names; without it all that can be swapped, and at least one. */
+static bool swap_sidecars(struct bottle *bottle, const struct plugins *plugins,
+                          const struct request *request, const char *text,
+                          const struct directory *directory)
+{
+    bool swapped = false;
+
+    for (size_t i = 0; i < bottle->count; i++) {
+        struct sidecar *sidecar = &bottle->sidecars[i];
+        if (request->plugin_count > 0 && !is_named(plugins, request, sidecar))
+            continue;
+        enum bottle_result result = bottle_swap_sidecar(bottle, sidecar, request, text, directory);
+        if (result == BOTTLE_UNSUPPORTED && request->plugin_count == 0)
+            continue;
+        if (result != BOTTLE_OK || !print_address(sidecar))
+            return false;
+        swapped = true;
+    }
+    return swapped;
+}
+
+/* A state_visit.  What was read before the lock may be out of date. */
+static bool swap_bottle(void *context, struct directory *directory, struct bottle *bottle)
+{
+    struct swap *swap = context;
+    struct request request = *swap->request;
+    CLEANUP_PLUGINS struct plugins plugins = {0};
+    CLEANUP_BOTTLE struct bottle wanted = {0};
+    CLEANUP_FREE char *text = NULL;
+
+    if (!directory_lock(directory))
+        return false;
+    if (directory->fd < 0) /* it went down meanwhile */
+        return true;
+    bottle_clear(bottle);
+    if (!state_load(directory, bottle))
+        return false;
+    if (bottle->count == 0) /* left by a launcher that was killed, or a run without sidecars */
+        return true;
+    swap->found = true;
+    request.value[OPTION_SLUG] = bottle->slug;
+    return bottle_attach(bottle, &request, &plugins) && plugins_check_options(&plugins, &request) &&
+           check_named(&plugins, &request, bottle) && manifest_find(&request, &wanted, &text) &&
+           swap_sidecars(bottle, &plugins, &request, text, directory);
+}
+
+int command_swap(const struct request *request)
+{
+    CLEANUP_DIRECTORY struct directory root = NO_DIRECTORY;
+    struct swap swap = {request, false};
+
+    if (!state_open(&root) || !state_walk(&root, request, swap_bottle, &swap))
+        return STATUS_FAILED;
+    if (swap.found)
+        return STATUS_OK;
+    say_not_up(&root, request);
+    return STATUS_NOT_RUNNING;
 }
 
 /* ---- down ---- */

@@ -100,7 +100,8 @@ bool set_text(json_object *object, const char *key, const char *text)
 /* ---- options and commands ---- */
 
 #define BIT(option)   (1u << (option))
-#define FIRST_VALUE   256 /* what getopt_long(3) returns for the first option: no character */
+#define GRACE_MAX_S   604800 /* a week */
+#define FIRST_VALUE   256    /* what getopt_long(3) returns for the first option: no character */
 #define EVERY_COMMAND (BIT(OPTION_PLUGIN) | BIT(OPTION_HELP))
 
 static const struct option options[OPTION_COUNT + 1] = {
@@ -114,6 +115,7 @@ static const struct option options[OPTION_COUNT + 1] = {
                                FIRST_VALUE + OPTION_EGRESS_NETWORK},
     [OPTION_OPTIONS] = {"options", required_argument, NULL, FIRST_VALUE + OPTION_OPTIONS},
     [OPTION_EVENTS] = {"events", required_argument, NULL, FIRST_VALUE + OPTION_EVENTS},
+    [OPTION_GRACE] = {"grace", required_argument, NULL, FIRST_VALUE + OPTION_GRACE},
     [OPTION_JSON] = {"json", no_argument, NULL, FIRST_VALUE + OPTION_JSON},
     [OPTION_ORPHANS] = {"orphans", no_argument, NULL, FIRST_VALUE + OPTION_ORPHANS},
     [OPTION_HELP] = {"help", no_argument, NULL, FIRST_VALUE + OPTION_HELP},
@@ -175,6 +177,26 @@ static const struct command {
      "is\n"
      "not up or a sidecar that was started does not run.\n",
      BIT(OPTION_JSON), true, true, command_status},
+    {"swap", "swap BOTTLE [--plugin FILE] [OPTION]…",
+     "move the running sidecars to another build; no connection is lost",
+     "  --plugin FILE       the build to move to, of a sidecar that runs; default: every sidecar "
+     "that can be\n"
+     "                      swapped, to the plugin that it was started from as that is now\n"
+     "  --backend B, --internal-network N, --egress-network N, --options SIDECAR=JSON\n"
+     "                      as for up; default: what the sidecar has now\n"
+     "  --grace SECONDS     cut what is open in the old sidecar after that time; default: it ends "
+     "by\n"
+     "                      itself, when its last connection does\n"
+     "  --slug S            only this run; default: every run of BOTTLE\n" MANIFEST_HELP
+     "\nThe manifest is read anew.  Connections that are open stay with the old sidecar; new ones "
+     "go "
+     "to\n"
+     "the new one, at the address that is printed.  If it cannot start, the old one goes on.  The "
+     "exit\n"
+     "status is 3 if BOTTLE is not up.\n",
+     BIT(OPTION_MANIFEST) | BIT(OPTION_SLUG) | BIT(OPTION_BACKEND) | BIT(OPTION_INTERNAL_NETWORK) |
+         BIT(OPTION_EGRESS_NETWORK) | BIT(OPTION_OPTIONS) | BIT(OPTION_GRACE),
+     true, false, command_swap},
     {"down", "down BOTTLE|--orphans [OPTION]…", "stop the bottle's sidecars",
      "  --slug S            only this run; default: every run of BOTTLE\n"
      "  --orphans           instead of BOTTLE: remove the containers and networks that this "
@@ -212,9 +234,10 @@ static int print_help(const struct command *command)
     (void)printf("usage: sample-host COMMAND\n\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         (void)printf("  %-46s %s\n", commands[i].usage, commands[i].summary);
-    (void)printf("\n%s\nExit status: 0 done, 1 failed, 2 wrong usage, 3 not running (status);\n"
-                 "run: see \"sample-host run --help\".\n",
-                 option_help);
+    (void)printf(
+        "\n%s\nExit status: 0 done, 1 failed, 2 wrong usage, 3 not running (status, swap);\n"
+        "run: see \"sample-host run --help\".\n",
+        option_help);
     return STATUS_OK;
 }
 
@@ -238,7 +261,8 @@ static const struct command *find_command(const char *name)
         if (strcmp(commands[i].name, name) == 0)
             return &commands[i];
     }
-    (void)fail("unknown command \"%s\"; there are: plugins, plan, up, status, down, run", name);
+    (void)fail("unknown command \"%s\"; there are: plugins, plan, up, status, swap, down, run",
+               name);
     return NULL;
 }
 
@@ -257,6 +281,19 @@ static bool add_start_options(struct request *request, const char *argument)
     if (json_text_parse("--options", equals + 1, &object, &failure) != BOTTLE_OK)
         return fail("%s", failure.message);
     return set_member(request->start_options, sidecar, object);
+}
+
+/* --grace SECONDS */
+static bool take_grace(struct request *request, const char *argument)
+{
+    char *end;
+
+    errno = 0;
+    long seconds = strtol(argument, &end, 10);
+    if (errno != 0 || end == argument || *end != '\0' || seconds < 0 || seconds > GRACE_MAX_S)
+        return fail("--grace \"%s\": give whole seconds, from 0 to %d", argument, GRACE_MAX_S);
+    request->grace_ms = (int64_t)seconds * 1000;
+    return true;
 }
 
 static bool take_options(int argc, char **argv, struct request *request)
@@ -278,6 +315,8 @@ static bool take_options(int argc, char **argv, struct request *request)
         if (option == OPTION_PLUGIN)
             request->plugins[request->plugin_count++] = request->value[option];
         if (option == OPTION_OPTIONS && !add_start_options(request, request->value[option]))
+            return false;
+        if (option == OPTION_GRACE && !take_grace(request, request->value[option]))
             return false;
     }
     return true;
@@ -312,8 +351,8 @@ static int run_request(int argc, char **argv, struct request *request)
     if (optind == argc && request->value[OPTION_HELP] != NULL)
         return print_help(NULL);
     if (optind == argc) {
-        (void)fail(
-            "no command given; there are: plugins, plan, up, status, down, run (--help says more)");
+        (void)fail("no command given; there are: plugins, plan, up, status, swap, down, run "
+                   "(--help says more)");
         return STATUS_USAGE;
     }
     const struct command *command = find_command(argv[optind++]);
@@ -347,7 +386,7 @@ static bool open_standard_descriptors(void)
 int main(int argc, char **argv)
 {
     CLEANUP_JSON json_object *start_options = json_object_new_object();
-    struct request request = {.start_options = start_options};
+    struct request request = {.start_options = start_options, .grace_ms = -1};
 
     if (!open_standard_descriptors() || start_options == NULL)
         return STATUS_FAILED;

@@ -4,7 +4,7 @@
  *
  * main.c     the command line, and the small helpers at the top of this header
  * commands.c the commands, but for the one that has a file of its own
- * bottle.c   the manifest, the plugins, and a bottle's sidecars: prepare, start, stop
+ * bottle.c   the manifest, the plugins, and a bottle's sidecars: prepare, start, swap, stop
  * state.c    what runs, written down where another shell finds it
  * networks.c the networks of a bottle that runs in an engine
  * run.c      the command `run`, outside the bottle; inside.c: inside
@@ -19,6 +19,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum {
     STATUS_OK = 0,
@@ -40,6 +41,7 @@ enum option_index {
     OPTION_EGRESS_NETWORK,
     OPTION_OPTIONS,
     OPTION_EVENTS,
+    OPTION_GRACE,
     OPTION_JSON,
     OPTION_ORPHANS,
     OPTION_HELP,
@@ -54,6 +56,7 @@ struct request {
     const char *plugins[SIDECAR_MAX];
     size_t plugin_count;
     json_object *start_options; /* SIDECAR → object */
+    int64_t grace_ms;           /* --grace; negative: not given */
     const char *bottle;         /* NULL: none */
     char **command;             /* what follows "--", NULL-terminated; NULL: there is no "--" */
 };
@@ -88,6 +91,8 @@ struct plugins {
 /* Loads what --plugin names; with_default: if it names none, the gate that came with this program. */
 bool plugins_load(struct plugins *plugins, const struct request *request, bool with_default);
 void plugins_unload(struct plugins *plugins);
+/* Refuses --options for a sidecar that no plugin has. */
+bool plugins_check_options(const struct plugins *plugins, const struct request *request);
 
 struct sidecar {
     const struct bottle_plugin *plugin;
@@ -149,6 +154,16 @@ bool bottle_give_up(struct bottle *bottle, const struct directory *directory);
  * where they were loaded from then; what is loaded for it is added to plugins.
  */
 bool bottle_attach(struct bottle *bottle, const struct request *request, struct plugins *plugins);
+
+/*
+ * Moves a running sidecar of a bottle that was attached to the sidecar's plugin, and to the backend and the
+ * networks of the request; what the request does not say stays as it is.  Keeps state.json up to
+ * date.  On failure, which was reported, the old one goes on.
+ * @text: the bottle's JSON
+ */
+enum bottle_result bottle_swap_sidecar(struct bottle *bottle, struct sidecar *sidecar,
+                                       const struct request *request, const char *text,
+                                       const struct directory *directory);
 
 /* As it is written down: start has returned. */
 bool sidecar_is_started(const struct sidecar *sidecar);
@@ -220,6 +235,7 @@ int command_plugins(const struct request *request);
 int command_plan(const struct request *request);
 int command_up(const struct request *request);
 int command_status(const struct request *request);
+int command_swap(const struct request *request);
 int command_down(const struct request *request);
 int command_run(const struct request *request);
 

@@ -224,7 +224,7 @@ no_gate() {
 
 # gate_tool OPERATION TARGET...: the plugin, without sample-host.
 gate_tool() {
-    as root env DOCKER_HOST="$DOCKER_HOST" "$test_dir/build/gate_tool" \
+    as root env DOCKER_HOST="$DOCKER_HOST" VERBOSE=1 "$test_dir/build/gate_tool" \
         "$test_dir/build/plugin/ssh_gate.so" "$@"
 }
 
@@ -396,6 +396,32 @@ takes_the_image_from_the_environment() {
     nothing_is_left
 }
 
+# From a registry of this test's own, by digest, with what the engine says on the way.
+pulls_an_image() {
+    local digest reference registry
+    docker export agent >"$test_dir/rootfs.tar"
+    /usr/bin/python3 "$SOURCE_DIR/tests/fixtures/registry.py" 5000 "$test_dir/rootfs.tar" \
+        >"$test_dir/digest" &
+    registry=$!
+    wait_until test -s "$test_dir/digest"
+    digest=$(<"$test_dir/digest")
+    reference=127.0.0.1:5000/gate@$digest
+    as root mkdir -p stage-pulled
+    gate_tool start '{"ssh": [{"Host": "gitea.example", "Port": 30009}]}' pulled \
+        "$test_dir/root/stage-pulled" inner outer docker '{"image": "'"$reference"'"}' 2>&1 |
+        tee "$test_dir/pulling"
+    grep -F "has no image $reference: pulling it" "$test_dir/pulling"
+    [ "$(grep -c '^log ' "$test_dir/pulling")" -ge 3 ]
+    [ "$(docker inspect --format '{{.Config.Image}}' claude-bottle-ssh-gate-pulled)" = "$reference" ]
+    gate_tool stop docker:pulled
+    fails_with 'cannot pull it: engine unix://' gate_tool start \
+        '{"ssh": [{"Host": "gitea.example", "Port": 30009}]}' pulled "$test_dir/root/stage-pulled" \
+        inner outer docker '{"image": "'"${reference/sha256:??/sha256:00}"'"}'
+    kill "$registry"
+    docker image rm "$reference"
+    nothing_is_left
+}
+
 refuses_images() {
     fails_with 'cannot pull it' gate_up web --options 'ssh_gate={"image": "127.0.0.1:9/none:1"}'
     fails_with 'is no reference' gate_up web --options 'ssh_gate={"image": "-x"}'
@@ -421,7 +447,7 @@ median() {
 
 print_figures() {
     local images
-    docker image ls --quiet localhost/claude-bottle-ssh-gate | xargs -r docker image rm >/dev/null
+    remove_relay_image >/dev/null
     start_to_accept >"$test_dir/first"
     for _ in 1 2 3 4 5; do
         start_to_accept >>"$test_dir/there"
@@ -470,6 +496,7 @@ check 'image: of the gate only its ports answer the agent' shows_only_its_ports
 check 'image: the script is the one that prepare wrote' script_is_as_prepared
 check 'image: without the gate the same fails' fetches_without_a_gate
 check 'image: from the environment' takes_the_image_from_the_environment
+[ "$engine" = given ] || check 'image: one that has to be pulled' pulls_an_image
 check 'image: one that cannot be had is an error' refuses_images
 
 check 'networks that are missing or wrong are refused' refuses_networks
@@ -480,5 +507,5 @@ check 'what is left of a dead gate is replaced' replaces_a_dead_gate
 check "a stranger's container is never touched" leaves_a_strangers_container
 check 'orphans are found by label' removes_orphans
 check 'an empty bottle gets no gate' skips_an_empty_bottle
-print_figures
+is_sanitized || print_figures
 check 'nothing is left' nothing_is_left

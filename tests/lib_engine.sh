@@ -42,6 +42,8 @@ start_engine() {
     podman)
         mkdir -p /etc/containers
         printf '{"default": [{"type": "insecureAcceptAnything"}]}\n' >/etc/containers/policy.json
+        printf '[[registry]]\nlocation = "127.0.0.1:5000"\ninsecure = true\n' \
+            >/etc/containers/registries.conf
         # An address for documentation (RFC 5737), to which nothing leads: without one, Podman takes its own.
         printf 'nameserver 192.0.2.53\n' >/etc/resolv.conf
         # The default is more than this machine may grant.
@@ -52,6 +54,7 @@ start_engine() {
         ;;
     esac
     printf '%d\n' $! >"$engine_process"
+    disown # bash would report how it ends
     export DOCKER_HOST=unix://$engine_socket
     wait_until docker version
 }
@@ -155,6 +158,27 @@ import_image() {
     rm -rf "$root"
 }
 
+# provide_relay_image: a relay that is built with the sanitizers needs libraries, so it is no image of one
+# file as the plugin would load it.  It gets one that has them, under the name that the plugin looks for.
+provide_relay_image() {
+    local relay=$BUILD_DIR/plugin/relay/ssh-gate-relay.stripped root=$test_dir/relay_image name
+    is_sanitized || return 0
+    name=$(sha256sum "$relay")
+    install -D "$relay" "$root/ssh-gate-relay"
+    add_programs "$root" "$root/ssh-gate-relay"
+    rm -r "${root:?}$root"
+    tar -C "$root" -c . | docker import - "localhost/claude-bottle-ssh-gate:${name%% *}" >/dev/null
+    rm -r "$root"
+}
+
+is_sanitized() {
+    [[ $(ldd "$BUILD_DIR/plugin/relay/ssh-gate-relay.stripped") == *libasan* ]]
+}
+
+remove_relay_image() {
+    docker image ls --quiet localhost/claude-bottle-ssh-gate | xargs -r docker image rm
+}
+
 # ---- containers ----
 
 # run_container NAME NETWORK [OPTION...]: one that only waits for what is executed in it.
@@ -210,6 +234,7 @@ END
 set_up_world() {
     [ -d "$test_dir/root" ] || new_home root
     import_image
+    provide_relay_image
     make_network --internal inner
     make_network outer
     start_server

@@ -85,7 +85,7 @@ END
 helps() {
     local user=$1 command
     host "$user" --help | grep 'run BOTTLE'
-    for command in plugins plan up status down run; do
+    for command in plugins plan up status swap down run; do
         host "$user" "$command" --help | grep "usage: sample-host $command"
         host "$user" --help "$command" | grep "usage: sample-host $command"
     done
@@ -102,8 +102,8 @@ usage_error() {
 
 refuses_wrong_usage() {
     local user=$1
-    usage_error "$user" 'there are: plugins, plan, up, status, down, run'
-    usage_error "$user" 'unknown command "start"; there are: plugins, plan, up, status, down, run' start
+    usage_error "$user" 'there are: plugins, plan, up, status, swap, down, run'
+    usage_error "$user" 'unknown command "start"; there are: plugins, plan, up, status, swap, down, run' start
     usage_error "$user" 'option --colour is unknown' status --colour
     usage_error "$user" '--slug' status --colour
     usage_error "$user" 'option -x is unknown' status -x

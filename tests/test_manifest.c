@@ -1053,6 +1053,50 @@ Test(manifest, the_files_have_their_modes_and_the_plan_their_paths)
     remove_files();
 }
 
+static void write_file(const char *name, const char *text)
+{
+    char path[128];
+
+    (void)snprintf(path, sizeof path, "%s/%s", stage, name);
+    FILE *file = fopen(path, "we");
+    cr_assert_not_null(file);
+    cr_assert_geq(fputs(text, file), 0);
+    cr_assert_eq(fclose(file), 0);
+}
+
+static void expect_file(const char *name, const char *expected)
+{
+    char path[128], text[256];
+
+    (void)snprintf(path, sizeof path, "%s/%s", stage, name);
+    FILE *file = fopen(path, "re");
+    cr_assert_not_null(file);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    cr_assert_eq(fclose(file), 0);
+    cr_expect_str_eq(text, expected);
+}
+
+/* The gate that runs with this stage dir is to be taken over from. */
+Test(manifest, what_an_agent_uses_is_left_as_it_is)
+{
+    CLEANUP_FREE char *json = json_of(GITEA(",'Port':30009"));
+    CLEANUP_FREE char *text = NULL;
+    struct failure failure = {""};
+
+    write_file(SSH_CONFIG_FILE, "of a running gate");
+    write_file(KNOWN_HOSTS_FILE, "");
+    write_file(ENTRYPOINT_FILE, "of another manifest");
+    cr_assert_eq(gate_prepare(json, "web", stage, &text, &failure), BOTTLE_OK, "%s",
+                 failure.message);
+    expect_file(SSH_CONFIG_FILE, "of a running gate");
+    expect_file(KNOWN_HOSTS_FILE, "");
+    expect_file(ENTRYPOINT_FILE,
+                "#!/bin/sh\nset -eu\n"
+                "socat TCP-LISTEN:30009,reuseaddr,fork TCP:gitea.example:30009 &\nwait\n");
+    cr_expect_eq(directory_count(stage), 3);
+    remove_files();
+}
+
 /* prepare takes a relative path and a longer way round, and puts the absolute one into the plan. */
 Test(manifest, the_plans_paths_are_absolute)
 {

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define FD_PASSING_MAX 2 /* descriptors in a packet */
+#define FD_PASSING_MAX 64 /* descriptors in a packet; the kernel takes 253 */
 
 /* The descriptors stay the caller's as well.  False with errno set; never raises SIGPIPE. */
 bool send_with_fds(int socket_fd, const void *packet, size_t length, const int *fds, size_t count);

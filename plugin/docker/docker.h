@@ -95,6 +95,7 @@ enum bottle_result docker_wait_until_ready(const struct docker_start *start,
                                            struct failure *failure);
 
 enum bottle_result docker_start(const struct bottle_host *host, const struct plan *plan,
-                                json_object *options, char **target, struct failure *failure);
+                                json_object *options, const struct takeover_from *from,
+                                char **target, struct failure *failure);
 
 #endif

@@ -198,16 +198,19 @@ static enum bottle_result start_with_engine(struct docker_start *start, struct f
         return result == BOTTLE_NOT_FOUND ? BOTTLE_UNAVAILABLE : result;
     result = run_container(start, failure);
     if (result == BOTTLE_OK)
-        result = gate_write_ssh_config(start->plan, stage_fd, start->name, failure);
+        result = agent_files_write(start->plan, stage_fd, start->name, failure);
     return result == BOTTLE_OK ? result : undo(start, result, failure);
 }
 
 enum bottle_result docker_start(const struct bottle_host *host, const struct plan *plan,
-                                json_object *options, char **target, struct failure *failure)
+                                json_object *options, const struct takeover_from *from,
+                                char **target, struct failure *failure)
 {
     CLEANUP_FREE struct relay_config *config = calloc(1, sizeof *config);
     struct docker_start start = {.host = host, .plan = plan, .config = config};
 
+    if (from)
+        return takeover_unsupported(&backend_docker, from, failure);
     if (!config)
         return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
     enum bottle_result result = docker_read_options(options, &start.options, config, failure);

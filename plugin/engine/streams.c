@@ -129,7 +129,7 @@ static bool feed_progress(void *context, const char *bytes, size_t length)
 /* exchange without its take and context. */
 static enum bottle_result exchange_with_progress(struct engine *engine,
                                                  const struct bottle_host *host, const char *what,
-                                                 struct exchange *exchange, struct failure *failure)
+                                                 struct exchange exchange, struct failure *failure)
 {
     CLEANUP_FREE char *buffer = malloc(MAX_LINE + 1);
     struct progress progress = {
@@ -137,9 +137,9 @@ static enum bottle_result exchange_with_progress(struct engine *engine,
 
     if (!buffer)
         return out_of_memory(failure);
-    exchange->take = feed_progress;
-    exchange->context = &progress;
-    enum bottle_result result = connection_exchange(engine, exchange, failure);
+    exchange.take = feed_progress;
+    exchange.context = &progress;
+    enum bottle_result result = connection_exchange(engine, &exchange, failure);
     if (result == BOTTLE_OK)
         (void)feed_progress(&progress, "\n", 1); /* the last line may lack its end */
     if (result == BOTTLE_OK && progress.error)
@@ -258,13 +258,13 @@ enum bottle_result engine_load_image(struct engine *engine, const char *referenc
         path = NULL;
         return out_of_memory(failure);
     }
-    struct exchange exchange = {.method = "POST",
-                                .path = path,
-                                .content_type = "application/x-tar",
-                                .bytes = tar,
-                                .length = length,
-                                .timeout_ms = engine->timeout_ms};
-    return exchange_with_progress(engine, NULL, reference, &exchange, failure);
+    const struct exchange exchange = {.method = "POST",
+                                      .path = path,
+                                      .content_type = "application/x-tar",
+                                      .bytes = tar,
+                                      .length = length,
+                                      .timeout_ms = engine->timeout_ms};
+    return exchange_with_progress(engine, NULL, reference, exchange, failure);
 }
 
 enum bottle_result engine_pull_image(struct engine *engine, const struct bottle_host *host,
@@ -281,8 +281,8 @@ enum bottle_result engine_pull_image(struct engine *engine, const struct bottle_
         path = NULL;
         return out_of_memory(failure);
     }
-    struct exchange exchange = {.method = "POST", .path = path, .stall_s = PULL_STALL_S};
-    return exchange_with_progress(engine, host, reference, &exchange, failure);
+    const struct exchange exchange = {.method = "POST", .path = path, .stall_s = PULL_STALL_S};
+    return exchange_with_progress(engine, host, reference, exchange, failure);
 }
 
 /* ---- programs ---- */

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * control.c: the control socket: status, stop, drain.
+ * control.c: the control socket: status, stop, drain, and the old relay's part of a takeover.
  *
  * A client connects, sends one struct control_request and reads one answer; protocol.h has both.
  * Only the user who started the relay, and root, are heard.  A client that stays silent is dropped
  * after a while, and there are only a few at a time, the others wait in the kernel's queue; so nobody
  * can hold the relay up.
+ *
+ * A client that asks for a takeover stays until it commits or goes: it is another relay, which
+ * goes when its launcher does.  There is one such client at a time.
  */
 #include "relay.h"
 
 #include "json_out.h"
-
-#include <bottle/sidecar.h>
 
 #include <errno.h>
 #include <string.h>
@@ -28,6 +29,8 @@ static void watch_listeners(struct relay *relay, uint32_t events)
 
 static void close_client(struct control_client *client)
 {
+    if (client->relay->successor == client)
+        client->relay->successor = NULL;
     timer_stop(&client->timer);
     (void)close(client->watch.fd);
     client->watch.fd = -1;
@@ -90,31 +93,94 @@ static size_t render_status(const struct relay *relay, char *buffer, size_t size
     return out.overflow ? 0 : out.length;
 }
 
-/* True when the request is one; sets the result and, for status, appends the text. */
-static void answer(struct control_client *client, const struct control_request *request)
+/* False: the client is gone or does not read, and loses its answer. */
+static bool reply(const struct control_client *client, enum bottle_result result, const char *text,
+                  size_t length)
 {
     static char packet[sizeof(struct control_reply) + CONTROL_MAX_STATUS];
-    struct relay *relay = client->relay;
-    struct control_reply reply = {.version = CONTROL_VERSION, .result = BOTTLE_OK};
-    size_t length = sizeof reply;
+    const struct control_reply head = {.version = CONTROL_VERSION, .result = (int32_t)result};
 
-    if (request->version != CONTROL_VERSION) {
-        reply.result = BOTTLE_UNSUPPORTED;
-    } else if (request->operation == CONTROL_STATUS) {
-        size_t status_length = render_status(relay, packet + sizeof reply, CONTROL_MAX_STATUS);
-        reply.result = status_length > 0 ? BOTTLE_OK : BOTTLE_INTERNAL;
-        length += status_length;
-    } else if (request->operation == CONTROL_DRAIN) {
-        relay_drain(relay, request->grace_ms);
-    } else if (request->operation == CONTROL_STOP) {
-        relay_stop(relay, "stop");
-        return;
-    } else {
-        reply.result = BOTTLE_UNSUPPORTED;
+    memcpy(packet, &head, sizeof head);
+    memcpy(packet + sizeof head, text, length);
+    length += sizeof head;
+    return send(client->watch.fd, packet, length, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)length;
+}
+
+static bool refuse(const struct control_client *client, enum bottle_result result, const char *why)
+{
+    (void)reply(client, result, why, strlen(why));
+    return false;
+}
+
+static bool send_status(const struct control_client *client)
+{
+    static char text[CONTROL_MAX_STATUS];
+    size_t length = render_status(client->relay, text, sizeof text);
+
+    (void)reply(client, length > 0 ? BOTTLE_OK : BOTTLE_INTERNAL, text, length);
+    return false;
+}
+
+static bool start_drain(const struct control_client *client, int64_t grace_ms)
+{
+    relay_drain(client->relay, grace_ms, "no new connections");
+    (void)reply(client, BOTTLE_OK, "", 0);
+    return false;
+}
+
+static bool offer_takeover(struct control_client *client)
+{
+    struct relay *relay = client->relay;
+
+    if (relay->state != RELAY_SERVING)
+        return refuse(client, BOTTLE_CONFLICT,
+                      "it drains already: take over from the gate that serves, or start a new one");
+    if (relay->successor)
+        return refuse(client, BOTTLE_CONFLICT,
+                      "another launcher is just taking it over: try again when that is done");
+    if (!takeover_offer(relay, client->watch.fd))
+        return refuse(client, BOTTLE_INTERNAL, "its listening sockets cannot be sent");
+    relay->successor = client;
+    timer_stop(&client->timer);
+    return true;
+}
+
+/* Only a successor that hears it may count on it. */
+static bool commit_takeover(const struct control_client *client)
+{
+    struct relay *relay = client->relay;
+
+    if (relay->successor != client)
+        return refuse(client, BOTTLE_INVALID, "there is no takeover to commit");
+    if (!reply(client, BOTTLE_OK, "", 0))
+        return false;
+    loop_remove(&relay->loop, &relay->control_of_slug.watch); /* the successor has it as well */
+    (void)close(relay->control_of_slug.watch.fd);
+    relay->control_of_slug.watch.fd = -1;
+    relay_drain(relay, -1, "taken over: new connections go to another relay");
+    return false;
+}
+
+/* True: the connection stays. */
+static bool answer(struct control_client *client, const struct control_request *request)
+{
+    if (request->version != CONTROL_VERSION)
+        return refuse(client, BOTTLE_UNSUPPORTED, "");
+    switch (request->operation) {
+    case CONTROL_STATUS:
+        return send_status(client);
+    case CONTROL_DRAIN:
+        return start_drain(client, request->grace_ms);
+    case CONTROL_TAKEOVER:
+        return offer_takeover(client);
+    case CONTROL_COMMIT:
+        return commit_takeover(client);
+    case CONTROL_STOP: /* the end of the connection tells the client that the relay is gone */
+        relay_stop(client->relay, "stop");
+        return true;
+    default:
+        return refuse(client, BOTTLE_UNSUPPORTED, "");
     }
-    memcpy(packet, &reply, sizeof reply);
-    /* A client that is gone or does not read loses its answer. */
-    (void)send(client->watch.fd, packet, length, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static void client_ready(struct watch *watch, uint32_t events)
@@ -126,11 +192,7 @@ static void client_ready(struct watch *watch, uint32_t events)
     ssize_t received = recv(watch->fd, &request, sizeof request, MSG_DONTWAIT | MSG_TRUNC);
     if (received < 0 && errno == EAGAIN)
         return;
-    if (received == (ssize_t)sizeof request)
-        answer(client, &request);
-    /* After a stop the connection stays: its end is what tells the client that the relay is gone.
-     */
-    if (client->relay->state != RELAY_STOPPED)
+    if (received != (ssize_t)sizeof request || !answer(client, &request))
         close_client(client);
 }
 
@@ -175,6 +237,11 @@ static void control_ready(struct watch *watch, uint32_t events)
         return;
     }
     timer_start(&relay->loop, &relay->control_timers, &client->timer, client_expired);
+}
+
+bool control_was_taken_over(const struct relay *relay)
+{
+    return relay->control_of_slug.watch.fd < 0;
 }
 
 bool control_watch(struct relay *relay)

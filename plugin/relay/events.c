@@ -6,11 +6,18 @@
  * waited for; the next line that can be written says how many.  Where it is a file, only the
  * newest lines are kept when it has reached its limit, so that an agent that connects for ever
  * does not fill the disk.
+ *
+ * A relay that was taken over goes on writing to the same file until it has drained.  Appending is
+ * whole lines each (O_APPEND).  Only the relay that serves shortens the file, under a lock that the
+ * other takes for each of its lines (fcntl(2), F_OFD_SETLK): it neither tears a line nor loses one unseen.
+ * Nobody waits for the lock: a line that finds it taken is lost and counted, and the file is shortened
+ * before a later line.
  */
 #include "relay.h"
 
 #include "json_out.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -67,6 +74,17 @@ static off_t keep_newest(struct relay *relay, off_t from)
 }
 
 /*
+ * type: F_RDLCK to append, F_WRLCK to shorten, F_UNLCK.  False: another relay has it; does not wait.
+ * A file system without locks is no reason to write nothing.
+ */
+static bool lock_file(short type)
+{
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET};
+
+    return !fcntl(STDERR_FILENO, F_OFD_SETLK, &lock) || (errno != EAGAIN && errno != EACCES);
+}
+
+/*
  * Looks at the file each time that half of the limit was written, and leaves at most the other half.
  * pwrite(2) on a file that is open for appending appends, whatever the offset; so that is off
  * meanwhile.
@@ -80,15 +98,22 @@ static void bound_file(struct relay *relay, size_t next_length)
     relay->event_bytes_checked += next_length;
     if (relay->event_bytes_checked <= (size_t)half)
         return;
+    if (!lock_file(F_WRLCK))
+        return; /* before the next line then */
     relay->event_bytes_checked = next_length;
-    if (fstat(STDERR_FILENO, &file) || !S_ISREG(file.st_mode) || file.st_size <= half)
-        return;
     flags = fcntl(STDERR_FILENO, F_GETFL);
-    if (flags < 0 || fcntl(STDERR_FILENO, F_SETFL, flags & ~O_APPEND))
-        return;
-    if (ftruncate(STDERR_FILENO, keep_newest(relay, file.st_size - half)))
-        relay->events_lost++;
-    (void)fcntl(STDERR_FILENO, F_SETFL, flags); /* it took these flags before */
+    if (!fstat(STDERR_FILENO, &file) && file.st_size > half && flags >= 0 &&
+        !fcntl(STDERR_FILENO, F_SETFL, flags & ~O_APPEND)) {
+        if (ftruncate(STDERR_FILENO, keep_newest(relay, file.st_size - half)))
+            relay->events_lost++;
+        (void)fcntl(STDERR_FILENO, F_SETFL, flags); /* it took these flags before */
+    }
+    (void)lock_file(F_UNLCK);
+}
+
+static bool append(const struct json_out *out)
+{
+    return write(STDERR_FILENO, out->buffer, out->length) == (ssize_t)out->length;
 }
 
 static bool write_line(struct relay *relay, struct json_out *out)
@@ -97,8 +122,17 @@ static bool write_line(struct relay *relay, struct json_out *out)
     if (out->overflow)
         return false;
     out->buffer[out->length++] = '\n';
-    bound_file(relay, out->length);
-    return write(STDERR_FILENO, out->buffer, out->length) == (ssize_t)out->length;
+    if (!relay->events_in_file)
+        return append(out);
+    if (!control_was_taken_over(relay)) {
+        bound_file(relay, out->length);
+        return append(out);
+    }
+    if (!lock_file(F_RDLCK))
+        return false;
+    bool written = append(out);
+    (void)lock_file(F_UNLCK);
+    return written;
 }
 
 static void end(struct relay *relay, struct json_out *out)

@@ -103,6 +103,7 @@ void listeners_close(struct relay *relay)
         for (int j = 0; j < SOMAXCONN && relay->state == RELAY_DRAINING && accept_one(listener);
              j++)
             ;
+        loop_remove(&relay->loop, &listener->watch); /* another relay may have the socket too */
         (void)close(listener->watch.fd);
         listener->watch.fd = -1;
     }

@@ -10,7 +10,7 @@
  *   dial.c        resolves the upstream's name (dns_files.c, resolver.c) and connects, IPv6 and IPv4 racing
  *   connection.c  ties the two sockets together, sees to timeouts, end of file, resets, goodbyes
  *   flow.c        moves the bytes of one direction, through pipes of pipe_pool.c when there are many
- *   control.c     answers status, stop and drain
+ *   control.c     answers status, stop and drain; takeover.c: hands the sockets to another relay
  *   events.c      writes a line for each connection that opens, closes or is refused
  *   loop.c        calls them: descriptors that are ready, timers that are due
  *
@@ -63,11 +63,11 @@ static void grace_over(struct timer *timer)
     relay_stop(relay, "drain-grace-over");
 }
 
-void relay_drain(struct relay *relay, int64_t grace_ms)
+void relay_drain(struct relay *relay, int64_t grace_ms, const char *why)
 {
     if (relay->state == RELAY_SERVING) {
         relay->state = RELAY_DRAINING;
-        event_notice(relay, "draining", "no new connections");
+        event_notice(relay, "draining", why);
         listeners_close(relay);
     }
     timer_stop(&relay->grace_timer);

@@ -11,7 +11,8 @@
  *     plugin → relay   struct relay_config, with the descriptors that it announces (SCM_RIGHTS)
  *     relay → plugin   struct setup_reply: every port listens, or why not
  *     plugin → relay   one byte: go on.  End of file instead: the launcher died or gave up; leave
- * nothing
+ *                      nothing
+ *     relay → plugin   struct setup_reply: it serves; or, of a takeover, why it could not complete
  *
  * The config comes from the plugin that carries this very relay inside itself, so it has no
  * version.  A relay in a container gets the same struct as command-line arguments (arguments.c), in
@@ -27,6 +28,23 @@
  *
  * Another build of the plugin may be at the other end, so it has a version.  Both ends check the
  * other's user with SO_PEERCRED.
+ *
+ * Takeover.  A relay that starts may take the place of one that runs (takeover.c).  The plugin opens
+ * a control connection to the old relay, asks CONTROL_TAKEOVER, and hands that connection to the new
+ * relay with its config:
+ *
+ *     old → new   struct handover, as often as it takes: the claim on the slug (below), then every
+ *                 listening socket (SCM_RIGHTS).  Or struct control_reply with a result and, from
+ *                 builds that know takeovers, a text: it refuses
+ *     new → old   struct control_request, CONTROL_COMMIT, when the new relay is ready to serve and its
+ *                 plugin has said "go on".  End of file instead: it gave up
+ *     old → new   struct control_reply: the old relay lets go.  Then end of file: it accepts nothing more
+ *
+ * Both share the sockets meanwhile, and the old one serves on until it has sent its last word: so a
+ * client is queued by the kernel at every moment, and accepted by one of the two.  A relay that cannot
+ * send that word, because the new one has gone or waits no longer, has not committed and serves on.
+ * Should the packets of a takeover ever change, CONTROL_TAKEOVER gets another number: a relay
+ * refuses an operation that it does not know.
  */
 #ifndef RELAY_PROTOCOL_H
 #define RELAY_PROTOCOL_H
@@ -69,6 +87,7 @@ struct relay_config {
     struct relay_listen_address listen_addresses[RELAY_MAX_ADDRESSES];
     uint8_t has_listen_namespace; /* descriptors come in this order */
     uint8_t has_egress_namespace;
+    uint8_t has_takeover; /* a control connection that has asked CONTROL_TAKEOVER */
     uint8_t exit_with_launcher;
     uint8_t sandbox_required;
     int32_t resolve_timeout_ms;
@@ -103,6 +122,8 @@ enum control_operation {
     CONTROL_STATUS = 1,
     CONTROL_STOP = 2, /* answered by end of file, when the relay is gone */
     CONTROL_DRAIN = 3,
+    CONTROL_TAKEOVER = 4,
+    CONTROL_COMMIT = 5, /* on a connection that has asked CONTROL_TAKEOVER */
 };
 
 struct control_request {
@@ -114,6 +135,12 @@ struct control_request {
 struct control_reply {
     uint32_t version;
     int32_t result; /* enum bottle_result */
+};
+
+struct handover {
+    struct control_reply reply;
+    uint32_t fds_left;                      /* in packets after this one */
+    uint64_t network_device, network_inode; /* the namespace that the sockets listen in (stat(2)) */
 };
 
 /* A status is shorter: upstreams × (two host names, two addresses, a message, escapes and

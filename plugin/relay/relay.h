@@ -13,6 +13,8 @@
 #include "protocol.h"
 #include "ssh_wire.h"
 
+#include <bottle/sidecar.h>
+
 #include <ares.h>
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -258,6 +260,7 @@ struct relay {
     struct upstream upstreams[RELAY_MAX_UPSTREAMS];
     size_t listener_count;
     struct listener listeners[MAX_LISTENERS];
+    uint64_t listen_network_device, listen_network_inode; /* the namespace it listens in */
     bool listens_where_it_dials; /* then an upstream could be the relay itself */
     bool paused;                 /* accepts nothing: out of descriptors or at the limit */
     struct timer paused_timer;
@@ -275,11 +278,13 @@ struct relay {
 
     struct control_listener control_of_slug, control_of_instance;
     struct control_client control_clients[MAX_CONTROL_CLIENTS];
-    bool control_waits;    /* accepts no further one until one of them is done */
-    struct watch signals;  /* signalfd(2) */
-    struct watch launcher; /* pidfd_open(2), with exit_with_launcher */
+    struct control_client *successor; /* has been offered the sockets, and may commit; or NULL */
+    bool control_waits;               /* accepts no further one until one of them is done */
+    struct watch signals;             /* signalfd(2) */
+    struct watch launcher;            /* pidfd_open(2), with exit_with_launcher */
 
     char sandbox_missing[96];   /* stages that this system has not; empty: none */
+    bool events_in_file;        /* not a pipe or a terminal */
     uint64_t events_lost;       /* since the last one that could be written */
     size_t event_bytes_checked; /* written since the size of the event log was looked at */
 
@@ -302,10 +307,12 @@ void listeners_close(struct relay *relay);
 
 /* control.c */
 bool control_watch(struct relay *relay);
+/* It has handed its claim on the slug to another relay. */
+bool control_was_taken_over(const struct relay *relay);
 
 /* main.c */
-/* Begins to drain; negative: no bound.  May be called again with another grace. */
-void relay_drain(struct relay *relay, int64_t grace_ms);
+/* Begins to drain; negative: no bound.  May be called again with another grace.  why: for the event. */
+void relay_drain(struct relay *relay, int64_t grace_ms, const char *why);
 void relay_stop(struct relay *relay, const char *reason);
 
 /* events.c: one line each on descriptor 2, never waiting; the fields are in README.md ("Events").
@@ -323,6 +330,32 @@ void event_stopped(struct relay *relay);
  */
 bool sandbox_enter(struct relay *relay, struct setup_reply *reply);
 
+/* takeover.c, the old relay: sends the claim and the listening sockets; false: not all of them. */
+bool takeover_offer(const struct relay *relay, int client_fd);
+
+/* takeover.c, the new relay */
+struct takeover {
+    int fd;         /* the connection to the old relay; -1: nothing is taken over */
+    int claim_fd;   /* the old relay's control_of_slug; -1: as above, or taken out */
+    bool elsewhere; /* the old relay listens in another network namespace */
+    size_t count;
+    int listeners[MAX_LISTENERS]; /* -1: taken out */
+};
+
+/* Receives what the old relay offers; false, with reply filled in, if it offers nothing. */
+bool takeover_receive(struct takeover *takeover, const struct relay *relay,
+                      struct setup_reply *reply);
+/* Takes out the socket that listens on the address; -1 if there is none. */
+int takeover_listener(struct takeover *takeover, const union address *address);
+/* Closes what was not taken out. */
+void takeover_drop_rest(struct takeover *takeover);
+/* Tells the old relay to stop accepting.  False, with reply filled in: it serves on, or is gone. */
+bool takeover_commit(struct takeover *takeover, const struct relay *relay,
+                     struct setup_reply *reply);
+
+/* setup.c: fills in a reply; returns false. */
+bool setup_fail(struct setup_reply *reply, enum bottle_result result, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* setup.c: everything before the loop; returns false when the relay has to go. */
 bool relay_setup(struct relay *relay);
 /* The same for a relay that got its config as arguments: those after "serve". */

@@ -176,6 +176,7 @@ static const int SYSTEM_CALLS[] = {
     SCMP_SYS(setsockopt),
     SCMP_SYS(recvfrom),
     SCMP_SYS(sendto),
+    SCMP_SYS(sendmsg), /* the listening sockets, to a relay that takes over */
     SCMP_SYS(splice),
     SCMP_SYS(shutdown),
     SCMP_SYS(close),

@@ -2,23 +2,24 @@
 /*
  * setup.c: everything before the loop, in this order:
  *
- *   1. receive the config and the namespaces (protocol.h); in a container, read the arguments
+ *   1. receive the config and the namespaces (protocol.h); in a container, read the arguments.  Receive
+ *      the sockets of the relay that is taken over, if one is (takeover.c)
  *   2. claim the slug: bind the control names.  An abstract name can be bound once, so of two launchers
- *      that start one slug one gets a conflict, and a relay that was killed leaves no name behind
- *   3. open the listening sockets, in the agent's namespace through a child that enters it: entering
- *      changes who one is (user namespace), and the relay has to stay where it dials from
+ *      that start one slug one gets a conflict, and a relay that was killed leaves no name behind.
+ *      In a takeover the claim comes from the old relay: it is held at every moment
+ *   3. open the listening sockets that did not come from an old relay, in the agent's namespace through
+ *      a child that enters it: entering changes who one is (user namespace), and the relay has to stay
+ *      where it dials from
  *   4. enter the egress namespace
  *   5. set up DNS, signals, the loop
  *   6. give up what the loop does not need (sandbox.c)
- *   7. report to the plugin; wait for its word
+ *   7. report to the plugin; wait for its word; have the old relay stop accepting; report that
  *
  * Whatever fails is reported; leaving the process then undoes it all.
  */
 #include "relay.h"
 
 #include "common/fd_passing.h"
-
-#include <bottle/sidecar.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -49,14 +50,15 @@
     32 /* pipes, DNS, control clients, a few attempts of a dial at once                            \
         */
 
-struct namespaces {
-    int listen_fd, egress_fd; /* -1: where the relay was started */
+/* What comes with the config. */
+struct given {
+    int listen_fd, egress_fd; /* namespaces; -1: where the relay was started */
+    struct takeover takeover;
 };
+#define NOTHING_GIVEN                                                                              \
+    ((struct given){.listen_fd = -1, .egress_fd = -1, .takeover = {.fd = -1, .claim_fd = -1}})
 
-static bool fail(struct setup_reply *reply, enum bottle_result result, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static bool fail(struct setup_reply *reply, enum bottle_result result, const char *format, ...)
+bool setup_fail(struct setup_reply *reply, enum bottle_result result, const char *format, ...)
 {
     va_list arguments;
 
@@ -72,13 +74,13 @@ static bool fail_errno(struct setup_reply *reply, const char *what)
     int error = errno;
     bool denied = error == EPERM || error == EACCES;
 
-    return fail(reply, denied ? BOTTLE_DENIED : BOTTLE_INTERNAL, "%s: %s", what, strerror(error));
+    return setup_fail(reply, denied ? BOTTLE_DENIED : BOTTLE_INTERNAL, "%s: %s", what,
+                      strerror(error));
 }
 
 /* ---- 1: the config ---- */
 
-static bool receive_config(struct relay *relay, struct namespaces *namespaces,
-                           struct setup_reply *reply)
+static bool receive_config(struct relay *relay, struct given *given, struct setup_reply *reply)
 {
     struct relay_config *config = &relay->config;
     int fds[FD_PASSING_MAX];
@@ -90,14 +92,17 @@ static bool receive_config(struct relay *relay, struct namespaces *namespaces,
         config->listen_address_count > RELAY_MAX_ADDRESSES ||
         received != (ssize_t)RELAY_CONFIG_LENGTH(config->upstream_count) ||
         config->dns_server_count > RELAY_MAX_DNS_SERVERS)
-        return fail(reply, BOTTLE_INTERNAL, "the relay was started without a config");
+        return setup_fail(reply, BOTTLE_INTERNAL, "the relay was started without a config");
 
-    announced = (config->has_listen_namespace ? 1u : 0u) + (config->has_egress_namespace ? 1u : 0u);
+    announced = (config->has_listen_namespace ? 1u : 0u) +
+                (config->has_egress_namespace ? 1u : 0u) + (config->has_takeover ? 1u : 0u);
     if (count != announced)
-        return fail(reply, BOTTLE_INTERNAL, "the relay got %zu namespaces in place of %zu", count,
-                    announced);
-    namespaces->listen_fd = config->has_listen_namespace ? fds[0] : -1;
-    namespaces->egress_fd = config->has_egress_namespace ? fds[count - 1] : -1;
+        return setup_fail(reply, BOTTLE_INTERNAL, "the relay got %zu descriptors in place of %zu",
+                          count, announced);
+    count = 0;
+    given->listen_fd = config->has_listen_namespace ? fds[count++] : -1;
+    given->egress_fd = config->has_egress_namespace ? fds[count++] : -1;
+    given->takeover.fd = config->has_takeover ? fds[count] : -1;
     return true;
 }
 
@@ -134,26 +139,30 @@ static int bind_control_name(const char *name)
     return fd;
 }
 
-static bool claim_slug(struct relay *relay, struct setup_reply *reply)
+/* The instance first, so that whatever holds the claim is found by its instance (control_client.c). */
+static bool claim_slug(struct relay *relay, struct takeover *takeover, struct setup_reply *reply)
 {
     const struct relay_config *config = &relay->config;
     char name[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
 
-    (void)snprintf(name, sizeof name, CONTROL_NAME_OF_SLUG, relay->uid, config->slug);
-    relay->control_of_slug.watch.fd = bind_control_name(name);
-    if (relay->control_of_slug.watch.fd < 0 && errno == EADDRINUSE)
-        return fail(
-            reply, BOTTLE_CONFLICT,
-            "slug \"%s\" has a running gate already: stop native:%s first, or choose another slug",
-            config->slug, config->slug);
-    if (relay->control_of_slug.watch.fd < 0)
-        return fail_errno(reply, "control socket");
     (void)snprintf(name, sizeof name, CONTROL_NAME_OF_INSTANCE, relay->uid, config->slug,
                    config->instance);
     relay->control_of_instance.watch.fd = bind_control_name(name);
     if (relay->control_of_instance.watch.fd < 0)
         return fail_errno(reply, "control socket");
-    return true;
+    if (takeover->claim_fd >= 0) {
+        relay->control_of_slug.watch.fd = takeover->claim_fd;
+        takeover->claim_fd = -1;
+        return true;
+    }
+    (void)snprintf(name, sizeof name, CONTROL_NAME_OF_SLUG, relay->uid, config->slug);
+    relay->control_of_slug.watch.fd = bind_control_name(name);
+    if (relay->control_of_slug.watch.fd < 0 && errno == EADDRINUSE)
+        return setup_fail(
+            reply, BOTTLE_CONFLICT,
+            "slug \"%s\" has a running gate already: stop native:%s first, or choose another slug",
+            config->slug, config->slug);
+    return relay->control_of_slug.watch.fd >= 0 || fail_errno(reply, "control socket");
 }
 
 /* ---- 3: the listeners ---- */
@@ -180,7 +189,7 @@ static bool enter_network(int fd, const char *what, struct setup_reply *reply)
             (void)close(owner);
         errno = error;
     }
-    return fail(
+    return setup_fail(
         reply, errno == EPERM ? BOTTLE_DENIED : BOTTLE_UNAVAILABLE,
         "%s: cannot enter the network namespace: %s; be root, or the user who made the namespace",
         what, strerror(errno));
@@ -214,23 +223,24 @@ static bool fail_listen(const union address *address, const struct relay_upstrea
     (void)address_text(address, text);
     switch (errno) {
     case EADDRINUSE:
-        return fail(
+        return setup_fail(
             reply, BOTTLE_CONFLICT,
             "%s (entry \"%s\") is taken: stop what listens there, or use another internal_network",
             text, upstream->alias);
     case EACCES:
-        return fail(
+        return setup_fail(
             reply, BOTTLE_DENIED,
             "%s (entry \"%s\"): this user may not listen on port %u; use a network namespace as "
             "internal_network, or lower the sysctl net.ipv4.ip_unprivileged_port_start",
             text, upstream->alias, upstream->listen_port);
     case EADDRNOTAVAIL:
-        return fail(reply, BOTTLE_UNAVAILABLE,
-                    "internal_network: no interface here has the address of %s (entry \"%s\")",
-                    text, upstream->alias);
+        return setup_fail(
+            reply, BOTTLE_UNAVAILABLE,
+            "internal_network: no interface here has the address of %s (entry \"%s\")", text,
+            upstream->alias);
     default:
-        return fail(reply, BOTTLE_INTERNAL, "cannot listen on %s (entry \"%s\"): %s", text,
-                    upstream->alias, strerror(errno));
+        return setup_fail(reply, BOTTLE_INTERNAL, "cannot listen on %s (entry \"%s\"): %s", text,
+                          upstream->alias, strerror(errno));
     }
 }
 
@@ -245,7 +255,7 @@ static bool hear_only(int fd, const char *interface)
            errno == EPERM;
 }
 
-static int open_listener(const union address *address, const char *interface)
+static int make_listener(const union address *address, const char *interface)
 {
     static const int on = 1;
     int fd = tcp_socket(address->any.sa_family);
@@ -265,6 +275,15 @@ static int open_listener(const union address *address, const char *interface)
     return fd;
 }
 
+/* The old relay's socket, or a new one. */
+static int open_listener(struct takeover *takeover, const union address *address,
+                         const char *interface)
+{
+    int old_fd = takeover_listener(takeover, address);
+
+    return old_fd >= 0 ? old_fd : make_listener(address, interface);
+}
+
 static void add_listener(struct relay *relay, size_t upstream, const union address *address, int fd)
 {
     relay->listeners[relay->listener_count++] =
@@ -274,16 +293,16 @@ static void add_listener(struct relay *relay, size_t upstream, const union addre
                           .address = *address};
 }
 
-static bool listen_on_address(struct relay *relay, const struct relay_listen_address *listen,
-                              struct setup_reply *reply)
+static bool listen_on_address(struct relay *relay, struct takeover *takeover,
+                              const struct relay_listen_address *listen, struct setup_reply *reply)
 {
     for (size_t i = 0; i < relay->upstream_count; i++) {
         const struct relay_upstream_config *upstream = relay->upstreams[i].config;
         union address address;
         if (!address_from_literal(listen->address, upstream->listen_port, &address))
-            return fail(reply, BOTTLE_INVALID, "internal_network: \"%s\" is no IP address",
-                        listen->address);
-        int fd = open_listener(&address, listen->interface);
+            return setup_fail(reply, BOTTLE_INVALID, "internal_network: \"%s\" is no IP address",
+                              listen->address);
+        int fd = open_listener(takeover, &address, listen->interface);
         if (fd < 0)
             return fail_listen(&address, upstream, reply);
         add_listener(relay, i, &address, fd);
@@ -291,10 +310,11 @@ static bool listen_on_address(struct relay *relay, const struct relay_listen_add
     return true;
 }
 
-static bool listen_on_addresses(struct relay *relay, struct setup_reply *reply)
+static bool listen_on_addresses(struct relay *relay, struct takeover *takeover,
+                                struct setup_reply *reply)
 {
     for (size_t i = 0; i < relay->config.listen_address_count; i++)
-        if (!listen_on_address(relay, &relay->config.listen_addresses[i], reply))
+        if (!listen_on_address(relay, takeover, &relay->config.listen_addresses[i], reply))
             return false;
     return true;
 }
@@ -320,17 +340,18 @@ static int receive_report(int socket_fd, struct listener_report *report)
     if (receive_with_fds(socket_fd, report, sizeof *report, fds, &count) == (ssize_t)sizeof *report)
         return count > 0 ? fds[0] : -1;
     *report = (struct listener_report){0};
-    (void)fail(&report->reply, BOTTLE_INTERNAL, "the process in the agent's namespace ended early");
+    (void)setup_fail(&report->reply, BOTTLE_INTERNAL,
+                     "the process in the agent's namespace ended early");
     return -1;
 }
 
 /* In the child.  Both loopbacks; where the namespace has no IPv6, IPv4 alone. */
-static void listen_in_namespace(const struct relay *relay, int namespace_fd, int socket_fd)
+static void listen_in_namespace(const struct relay *relay, struct given *given, int socket_fd)
 {
     static const char *const LOOPBACKS[] = {"127.0.0.1", "::1"};
     struct listener_report report = {0};
 
-    if (!enter_network(namespace_fd, "internal_network", &report.reply) ||
+    if (!enter_network(given->listen_fd, "internal_network", &report.reply) ||
         !bring_loopback_up(&report.reply)) {
         (void)send_report(socket_fd, &report, -1); /* the relay sees the end either way */
         return;
@@ -339,7 +360,7 @@ static void listen_in_namespace(const struct relay *relay, int namespace_fd, int
         for (size_t j = 0; j < sizeof LOOPBACKS / sizeof LOOPBACKS[0]; j++) {
             const struct relay_upstream_config *upstream = relay->upstreams[i].config;
             (void)address_from_literal(LOOPBACKS[j], upstream->listen_port, &report.address);
-            int fd = open_listener(&report.address, "");
+            int fd = open_listener(&given->takeover, &report.address, "");
             if (fd < 0 && j > 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
                 continue;
             report.upstream = i;
@@ -354,7 +375,8 @@ static void listen_in_namespace(const struct relay *relay, int namespace_fd, int
     (void)send_report(socket_fd, &report, -1);
 }
 
-static bool listen_through_child(struct relay *relay, int namespace_fd, struct setup_reply *reply)
+static bool listen_through_child(struct relay *relay, struct given *given,
+                                 struct setup_reply *reply)
 {
     int pair[2];
 
@@ -365,7 +387,7 @@ static bool listen_through_child(struct relay *relay, int namespace_fd, struct s
         return fail_errno(reply, "fork");
     if (child == 0) {
         (void)close(pair[0]);
-        listen_in_namespace(relay, namespace_fd, pair[1]);
+        listen_in_namespace(relay, given, pair[1]);
         _exit(0);
     }
     (void)close(pair[1]);
@@ -385,31 +407,43 @@ static bool listen_through_child(struct relay *relay, int namespace_fd, struct s
 
 /* ---- 4 and 5: where it dials from, and the rest ---- */
 
-static bool same_network(int fd, const struct stat *other)
+/* fd: a namespace; -1: the one that the process is in. */
+static bool look_at_network(int fd, struct stat *network)
+{
+    return !(fd >= 0 ? fstat(fd, network) : stat("/proc/self/ns/net", network));
+}
+
+static bool note_listen_network(struct relay *relay, const struct given *given,
+                                struct setup_reply *reply)
 {
     struct stat network;
 
-    if (fd >= 0 ? fstat(fd, &network) : stat("/proc/self/ns/net", &network))
-        return true; /* unknown: better refuse a loop than run it */
-    return network.st_dev == other->st_dev && network.st_ino == other->st_ino;
+    if (!look_at_network(given->listen_fd, &network))
+        return fail_errno(reply, "network namespace");
+    relay->listen_network_device = network.st_dev;
+    relay->listen_network_inode = network.st_ino;
+    return true;
 }
 
-static bool enter_egress(struct relay *relay, const struct namespaces *namespaces,
-                         struct setup_reply *reply)
+static bool is_listen_network(const struct relay *relay, int fd)
 {
-    struct stat listens;
+    struct stat network;
 
-    if (namespaces->listen_fd >= 0 ? fstat(namespaces->listen_fd, &listens)
-                                   : stat("/proc/self/ns/net", &listens))
-        return fail_errno(reply, "network namespace");
-    if (namespaces->egress_fd >= 0 &&
-        !enter_network(namespaces->egress_fd, "egress_network", reply))
+    if (!look_at_network(fd, &network))
+        return true; /* unknown: better refuse a loop than run it */
+    return network.st_dev == relay->listen_network_device &&
+           network.st_ino == relay->listen_network_inode;
+}
+
+static bool enter_egress(struct relay *relay, struct given *given, struct setup_reply *reply)
+{
+    if (given->egress_fd >= 0 && !enter_network(given->egress_fd, "egress_network", reply))
         return false;
-    relay->listens_where_it_dials = same_network(namespaces->egress_fd, &listens);
-    if (namespaces->listen_fd >= 0)
-        (void)close(namespaces->listen_fd);
-    if (namespaces->egress_fd >= 0)
-        (void)close(namespaces->egress_fd);
+    relay->listens_where_it_dials = is_listen_network(relay, given->egress_fd);
+    if (given->listen_fd >= 0)
+        (void)close(given->listen_fd);
+    if (given->egress_fd >= 0)
+        (void)close(given->egress_fd);
     return true;
 }
 
@@ -488,10 +522,12 @@ static bool set_connection_limit(struct relay *relay)
 }
 
 /* Events must not stall the relay where standard error is a pipe or a terminal. */
-static bool make_events_nonblocking(void)
+static bool set_up_events(struct relay *relay)
 {
     int flags = fcntl(STDERR_FILENO, F_GETFL);
+    struct stat events;
 
+    relay->events_in_file = !fstat(STDERR_FILENO, &events) && S_ISREG(events.st_mode);
     return flags >= 0 && !fcntl(STDERR_FILENO, F_SETFL, flags | O_NONBLOCK);
 }
 
@@ -511,7 +547,7 @@ static bool start_loop(struct relay *relay, struct setup_reply *reply)
         reply->result = BOTTLE_INVALID;
         return false;
     }
-    if (!set_connection_limit(relay) || !make_events_nonblocking() || !watch_signals(relay) ||
+    if (!set_connection_limit(relay) || !set_up_events(relay) || !watch_signals(relay) ||
         !watch_launcher(relay) || !control_watch(relay))
         return fail_errno(reply, "the relay cannot set itself up");
     listeners_watch(relay);
@@ -520,16 +556,21 @@ static bool start_loop(struct relay *relay, struct setup_reply *reply)
 
 /* ---- the whole ---- */
 
-static bool set_up(struct relay *relay, const struct namespaces *namespaces,
-                   struct setup_reply *reply)
+static bool open_listeners(struct relay *relay, struct given *given, struct setup_reply *reply)
+{
+    return given->listen_fd >= 0 ? listen_through_child(relay, given, reply)
+                                 : listen_on_addresses(relay, &given->takeover, reply);
+}
+
+static bool set_up(struct relay *relay, struct given *given, struct setup_reply *reply)
 {
     use_config(relay);
-    if (!claim_slug(relay, reply))
+    if (!note_listen_network(relay, given, reply) ||
+        (given->takeover.fd >= 0 && !takeover_receive(&given->takeover, relay, reply)) ||
+        !claim_slug(relay, &given->takeover, reply) || !open_listeners(relay, given, reply))
         return false;
-    if (namespaces->listen_fd >= 0 ? !listen_through_child(relay, namespaces->listen_fd, reply)
-                                   : !listen_on_addresses(relay, reply))
-        return false;
-    return enter_egress(relay, namespaces, reply) && start_loop(relay, reply) &&
+    takeover_drop_rest(&given->takeover);
+    return enter_egress(relay, given, reply) && start_loop(relay, reply) &&
            sandbox_enter(relay, reply);
 }
 
@@ -542,25 +583,34 @@ static bool launcher_says_go(void)
            recv(SETUP_FD, &go, sizeof go, 0) == (ssize_t)sizeof go;
 }
 
+static bool tell_plugin(const struct setup_reply *reply)
+{
+    return send(SETUP_FD, reply, sizeof *reply, MSG_NOSIGNAL) == (ssize_t)sizeof *reply;
+}
+
 bool relay_setup(struct relay *relay)
 {
     struct setup_reply reply = {.result = BOTTLE_OK};
-    struct namespaces namespaces = {.listen_fd = -1, .egress_fd = -1};
-    bool ready = receive_config(relay, &namespaces, &reply) && set_up(relay, &namespaces, &reply);
-    bool reported = send(SETUP_FD, &reply, sizeof reply, MSG_NOSIGNAL) == (ssize_t)sizeof reply;
+    struct setup_reply last = {.result = BOTTLE_OK};
+    struct given given = NOTHING_GIVEN;
+    bool ready = receive_config(relay, &given, &reply) && set_up(relay, &given, &reply);
 
-    if (!ready || !reported || !launcher_says_go())
+    if (!tell_plugin(&reply) || !ready || !launcher_says_go())
         return false;
-    return close(SETUP_FD) == 0;
+    bool serves = given.takeover.fd < 0 || takeover_commit(&given.takeover, relay, &last);
+    /* A launcher that died after its word to go on is not there to hear that it was followed. */
+    (void)tell_plugin(&last);
+    (void)close(SETUP_FD);
+    return serves;
 }
 
 bool relay_setup_from_arguments(struct relay *relay, int count, char **arguments)
 {
     struct setup_reply reply = {.result = BOTTLE_OK};
-    static const struct namespaces here = {.listen_fd = -1, .egress_fd = -1};
+    struct given nothing = NOTHING_GIVEN;
 
     if (arguments_read(count, arguments, &relay->config, reply.message) &&
-        set_up(relay, &here, &reply))
+        set_up(relay, &nothing, &reply))
         return true;
     event_notice(relay, "start-failed", reply.message);
     return false;

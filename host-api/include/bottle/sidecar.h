@@ -85,7 +85,7 @@ enum bottle_result {
     BOTTLE_UNAVAILABLE = 3, /* something needed is not there: namespace, address, engine, image */
     BOTTLE_TIMEOUT = 4,     /* it did not answer in time */
     BOTTLE_DENIED = 5,      /* the operating system or the engine does not permit it */
-    BOTTLE_NOT_FOUND = 6,   /* status and drain: nothing runs under this target */
+    BOTTLE_NOT_FOUND = 6,   /* status, drain, start's takeover: nothing runs under this target */
     BOTTLE_UNSUPPORTED = 7, /* this plugin or backend has no such operation or argument */
     BOTTLE_INTERNAL = 8,    /* a fault of the plugin, or memory or descriptors ran out */
 };
@@ -113,7 +113,8 @@ struct bottle_host {
 
 /*
  * prepare: what the bottle asks for becomes a plan.  Touches no network, engine or process: it reads the
- * bottle and writes files into the stage directory, all of them or none.
+ * bottle and writes files into the stage directory, all of them or none.  A sidecar of that stage
+ * directory may be running: what its agent uses stays as it is until start.
  */
 struct bottle_prepare {
     size_t struct_size;             /* in: sizeof(struct bottle_prepare) */
@@ -138,6 +139,16 @@ struct bottle_prepare {
 /*
  * start: the plan becomes a running sidecar.  Returns when it accepts connections on every port.  Refuses
  * a plan without upstreams or with an empty network.
+ *
+ * With takeover it takes the place of a running sidecar of the same slug, which another build of the
+ * plugin may have started.  Where both listen on an address, no connection to it is refused or
+ * reset.  From then on the old one drains without a bound; drain(its long target, grace_ms) sets one.
+ * If start fails, the old one serves as before.  If the host dies before start returns, one of the two
+ * serves: the status of the short target tells which.  A takeover fails with
+ *     BOTTLE_NOT_FOUND    nothing runs under the target
+ *     BOTTLE_CONFLICT     what runs drains already, or another host is just taking it over
+ *     BOTTLE_UNSUPPORTED  the two backends, or the two builds, cannot do it: stop the old one first
+ *     BOTTLE_INVALID      the slugs differ
  */
 struct bottle_start {
     size_t struct_size;             /* in: sizeof(struct bottle_start) */
@@ -155,8 +166,9 @@ struct bottle_start {
 /*
  * A target is BACKEND:SLUG, or BACKEND:SLUG:INSTANCE to mean that one run and no later one of the same
  * slug; start returns the long form.  The operations below take both, so a launcher that was killed
- * between start and writing the target down can still find what it started.  A target whose backend this
- * plugin does not have is BOTTLE_INVALID, also for stop: a plugin that has it started what runs there.
+ * between start and writing the target down can still find what it started.  The short form means
+ * the one that serves; for stop, also those that were taken over and still drain.  A target whose backend
+ * this plugin does not have is BOTTLE_INVALID, also for stop: a plugin that has it started what runs there.
  */
 
 /* stop: it is gone when this returns.  A target under which nothing runs is BOTTLE_OK. */
