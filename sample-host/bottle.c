@@ -20,6 +20,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DEFAULT_MANIFEST        "claude-bottle.json"
 #define DEFAULT_PLUGIN          "ssh_gate"
@@ -28,7 +29,8 @@
 static void log_line(void *log_context, enum bottle_log_level level, const char *text)
 {
     (void)log_context;
-    if (level >= BOTTLE_LOG_WARNING)
+    /* Who watches is told what goes on meanwhile, such as an image that is being pulled. */
+    if (level >= BOTTLE_LOG_WARNING || (level == BOTTLE_LOG_INFO && isatty(STDERR_FILENO) == 1))
         (void)fail("%s", text);
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * commands.c: plugins, plan, up, status, swap, down.
+ * commands.c: plugins, plan, up, swap, down.
  *
  * The way of `up` is that of any launcher: read the manifest; claim the slug; prepare every sidecar; fill
  * in the networks; start them in order; write down what runs.  `status` and `down` go by what is written
- * down; `swap` goes by both, the manifest and what is written down.  `status` asks every sidecar itself: one that was killed is "not running", whatever is written.
+ * down; `swap` goes by both, the manifest and what is written down.
  */
 #include "sample_host.h"
 
@@ -14,8 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Prints JSON for people. */
-static bool print_json(json_object *object)
+bool print_json(json_object *object)
 {
     const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
                                                                   JSON_C_TO_STRING_NOSLASHESCAPE);
@@ -153,95 +152,7 @@ int command_up(const struct request *request)
     return STATUS_OK;
 }
 
-/* ---- status ---- */
-
-struct listing {
-    const struct request *request;
-    json_object *bottles; /* for --json */
-    bool found;
-    bool all_run;
-};
-
-/* The sum of a counter that the upstreams of a sidecar may have; "-" if they have none. */
-static const char *sum_counter(json_object *upstreams, const char *key, char text[32])
-{
-    int64_t sum = 0;
-    bool counted = false;
-
-    for (size_t i = 0;
-         json_object_is_type(upstreams, json_type_array) && i < json_object_array_length(upstreams);
-         i++) {
-        json_object *value = NULL;
-        counted |= json_object_object_get_ex(json_object_array_get_idx(upstreams, i), key, &value);
-        sum += json_object_get_int64(value);
-    }
-    (void)snprintf(text, 32, counted ? "%" PRId64 : "-", sum);
-    return text;
-}
-
-#define ROW_FORMAT "%-16s %-16s %-10s %-8s %-11s %-20s %9s %5s %7s\n"
-
-static void print_row(const struct bottle *bottle, json_object *record, json_object *status)
-{
-    const char *address = text_member(status, "address");
-    json_object *upstreams = json_object_object_get(status, "upstreams");
-    char count[32] = "-";
-    char open[32];
-    char total[32];
-
-    if (json_object_is_type(upstreams, json_type_array))
-        (void)snprintf(count, sizeof count, "%zu", json_object_array_length(upstreams));
-    (void)printf(ROW_FORMAT, bottle->name, bottle->slug, text_member(record, "sidecar"),
-                 text_member(record, "backend"), text_member(record, "state"),
-                 address != NULL ? address : "-", count,
-                 sum_counter(upstreams, "connections_now", open),
-                 sum_counter(upstreams, "connections_total", total));
-}
-
-/* Puts what the sidecar says into its record, and prints it. */
-static bool list_sidecar(struct listing *listing, const struct bottle *bottle,
-                         struct sidecar *sidecar)
-{
-    CLEANUP_JSON json_object *status = NULL;
-    enum bottle_result result = sidecar_status(sidecar, &status);
-    const char *state = text_member(status, "state");
-
-    if (result == BOTTLE_NOT_FOUND)
-        state = sidecar_is_started(sidecar) ? "not running" : "not started";
-    listing->all_run &= result != BOTTLE_NOT_FOUND;
-    if (!set_text(sidecar->record, "state", state != NULL ? state : "unknown"))
-        return false;
-    if (listing->request->value[OPTION_JSON] == NULL)
-        print_row(bottle, sidecar->record, status);
-    else if (json_object_object_add(sidecar->record, "status", json_object_get(status)) != 0)
-        return fail("out of memory");
-    return result == BOTTLE_OK || result == BOTTLE_NOT_FOUND;
-}
-
-/* A state_visit. */
-static bool list_bottle(void *context, struct directory *directory, struct bottle *bottle)
-{
-    struct listing *listing = context;
-    CLEANUP_PLUGINS struct plugins plugins = {0};
-    json_object *object = NULL;
-    bool listed = true;
-
-    if (bottle->count == 0) /* left by a launcher that was killed, or a run without sidecars */
-        return true;
-    if (!bottle_attach(bottle, listing->request, &plugins))
-        return false;
-    if (!listing->found && listing->request->value[OPTION_JSON] == NULL)
-        (void)printf(ROW_FORMAT, "BOTTLE", "SLUG", "SIDECAR", "BACKEND", "STATE", "ADDRESS",
-                     "UPSTREAMS", "OPEN", "TOTAL");
-    listing->found = true;
-    for (size_t i = 0; i < bottle->count; i++)
-        listed &= list_sidecar(listing, bottle, &bottle->sidecars[i]);
-    object = state_object(bottle);
-    if (object != NULL && json_object_array_add(listing->bottles, object) == 0)
-        return listed;
-    (void)json_object_put(object);
-    return fail("%s: out of memory", directory->path);
-}
+/* ---- what is not up ---- */
 
 /* A state_visit. */
 static bool add_name(void *context, struct directory *directory, struct bottle *bottle)
@@ -253,8 +164,7 @@ static bool add_name(void *context, struct directory *directory, struct bottle *
     return true;
 }
 
-/* Says that the bottle is not up, and what is. */
-static void say_not_up(const struct directory *root, const struct request *request)
+void say_not_up(const struct directory *root, const struct request *request)
 {
     static const struct request all = {0};
     const char *separator = "; up: ";
@@ -262,26 +172,6 @@ static void say_not_up(const struct directory *root, const struct request *reque
     (void)fprintf(stderr, "sample-host: bottle %s is not up", request->bottle);
     (void)state_walk(root, &all, add_name, &separator); /* it reports what it cannot read */
     (void)fputc('\n', stderr);
-}
-
-int command_status(const struct request *request)
-{
-    CLEANUP_DIRECTORY struct directory root = NO_DIRECTORY;
-    CLEANUP_JSON json_object *object = json_object_new_object();
-    struct listing listing = {request, json_object_new_array(), false, true};
-
-    if (!set_member(object, "bottles", listing.bottles) || !state_open(&root))
-        return STATUS_FAILED;
-    bool listed = state_walk(&root, request, list_bottle, &listing);
-    if (request->value[OPTION_JSON] != NULL && !print_json(object))
-        return STATUS_FAILED;
-    if (listed && request->bottle != NULL && !listing.found) {
-        say_not_up(&root, request);
-        return STATUS_NOT_RUNNING;
-    }
-    if (!listed)
-        return STATUS_FAILED;
-    return listing.all_run ? STATUS_OK : STATUS_NOT_RUNNING;
 }
 
 /* ---- swap ---- */

@@ -117,6 +117,7 @@ static const struct option options[OPTION_COUNT + 1] = {
     [OPTION_EVENTS] = {"events", required_argument, NULL, FIRST_VALUE + OPTION_EVENTS},
     [OPTION_GRACE] = {"grace", required_argument, NULL, FIRST_VALUE + OPTION_GRACE},
     [OPTION_JSON] = {"json", no_argument, NULL, FIRST_VALUE + OPTION_JSON},
+    [OPTION_WATCH] = {"watch", no_argument, NULL, FIRST_VALUE + OPTION_WATCH},
     [OPTION_ORPHANS] = {"orphans", no_argument, NULL, FIRST_VALUE + OPTION_ORPHANS},
     [OPTION_HELP] = {"help", no_argument, NULL, FIRST_VALUE + OPTION_HELP},
 };
@@ -171,12 +172,16 @@ static const struct command {
      BIT(OPTION_MANIFEST) | BIT(OPTION_SLUG) | BIT(OPTION_BACKEND) | BIT(OPTION_INTERNAL_NETWORK) |
          BIT(OPTION_EGRESS_NETWORK) | BIT(OPTION_OPTIONS),
      true, false, command_up},
-    {"status", "status [BOTTLE] [--json]", "what runs",
+    {"status", "status [BOTTLE] [--json] [--watch]", "what runs",
      "  --json              as JSON, with all that the sidecars say of themselves\n"
-     "\nOPEN counts connections that are open, TOTAL all so far.  The exit status is 3 if BOTTLE "
-     "is\n"
-     "not up or a sidecar that was started does not run.\n",
-     BIT(OPTION_JSON), true, true, command_status},
+     "  --watch             again every two seconds, until Ctrl-C\n"
+     "\nA line for each sidecar, and one for each of its upstreams.  OPEN counts connections that "
+     "are\n"
+     "open, TOTAL all so far; UP is what left the bottle.  Colours are for terminals, and not if "
+     "$NO_COLOR\n"
+     "is set.  The exit status is 3 if BOTTLE is not up or a sidecar that was started does not "
+     "run.\n",
+     BIT(OPTION_JSON) | BIT(OPTION_WATCH), true, true, command_status},
     {"swap", "swap BOTTLE [--plugin FILE] [OPTION]…",
      "move the running sidecars to another build; no connection is lost",
      "  --plugin FILE       the build to move to, of a sidecar that runs; default: every sidecar "

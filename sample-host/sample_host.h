@@ -4,6 +4,7 @@
  *
  * main.c     the command line, and the small helpers at the top of this header
  * commands.c the commands, but for the one that has a file of its own
+ * status.c   the command `status`
  * bottle.c   the manifest, the plugins, and a bottle's sidecars: prepare, start, swap, stop
  * state.c    what runs, written down where another shell finds it
  * networks.c the networks of a bottle that runs in an engine
@@ -43,6 +44,7 @@ enum option_index {
     OPTION_EVENTS,
     OPTION_GRACE,
     OPTION_JSON,
+    OPTION_WATCH,
     OPTION_ORPHANS,
     OPTION_HELP,
     OPTION_COUNT,
@@ -230,6 +232,11 @@ bool networks_remove(const char *slug);
 bool remove_orphans(const struct directory *root, const struct request *request);
 
 /* ---- the commands: each returns the exit status ---- */
+
+/* Prints JSON for people. */
+bool print_json(json_object *object);
+/* Says that the request's bottle is not up, and what is. */
+void say_not_up(const struct directory *root, const struct request *request);
 
 int command_plugins(const struct request *request);
 int command_plan(const struct request *request);

@@ -91,6 +91,79 @@ helps() {
     done
 }
 
+# complete_words USER WORD...: what bash offers after these words, one a line.
+complete_words() {
+    local user=$1
+    shift
+    # shellcheck disable=SC2016 # the inner shell expands these
+    as "$user" env PATH="$test_dir/build/sample-host:$PATH" bash -c '
+        source "$1"
+        shift
+        COMP_WORDS=("$@")
+        COMP_CWORD=$(($# - 1))
+        _sample_host
+        printf "%s\n" "${COMPREPLY[@]}"
+    ' bash "$SOURCE_DIR/sample-host/completion.bash" sample-host "$@"
+}
+
+completes() {
+    local user=$1 word
+    for word in plugins plan up status swap down run; do
+        complete_words "$user" '' | grep -x -- "$word"
+    done
+    complete_words "$user" up '' | grep -x web
+    complete_words "$user" up --manifest claude-bottle.json '' | grep -x web
+    complete_words "$user" up web --backend '' | grep -x docker
+    complete_words "$user" status --w | grep -x -- --watch
+    complete_words "$user" run web -- ssh-keyg | grep -x ssh-keygen
+    [ -z "$(complete_words "$user" down '')" ]
+    host "$user" up web --internal-network 127.0.0.2
+    complete_words "$user" down '' | grep -x web
+    host "$user" down web
+}
+
+shows_each_upstream() {
+    local user=$1
+    host "$user" up web --internal-network 127.0.0.2
+    host "$user" status web | grep -E '^  gitea gitea\.example:30009 +0 +0 +0 B +0 B +$'
+    bash -c 'cat </dev/tcp/127.0.0.2/30010'
+    host "$user" status web | grep -E '^  six \[::1\]:30010 +0 +1 +0 B +0 B  cannot reach .*Connection refused \([0-9]+ s ago\)$'
+    host "$user" down web
+}
+
+# Twice in the time; as a whole screen on a terminal.
+watches() {
+    local user=$1
+    host "$user" up web --internal-network 127.0.0.2
+    as_prefix "$user"
+    status_is 124 timeout 3 "${prefix[@]}" "$test_dir/build/sample-host/sample-host" status web --watch \
+        >"$test_dir/watched"
+    [ "$(grep -c ^BOTTLE "$test_dir/watched")" -eq 2 ]
+    status_is 1 grep "$escape" "$test_dir/watched"
+    on_terminal "$user" timeout 1 "$test_dir/build/sample-host/sample-host" status web --watch |
+        grep -F "${escape}[H${escape}[2JBOTTLE"
+    host "$user" down web
+}
+
+escape=$(printf '\033')
+
+# on_terminal USER COMMAND...: one of the kind xterm.
+on_terminal() {
+    local user=$1
+    shift
+    as "$user" env TERM=xterm script --quiet --command "$*" /dev/null || true
+}
+
+has_colours_on_terminals() {
+    local user=$1 program=$test_dir/build/sample-host/sample-host
+    host "$user" up web --internal-network 127.0.0.2
+    on_terminal "$user" "$program" status | grep -F "${escape}[32mserving"
+    [ -z "$(on_terminal "$user" NO_COLOR=1 "$program" status | grep -F "$escape" || true)" ]
+    [ -z "$(on_terminal "$user" TERM=dumb "$program" status | grep -F "$escape" || true)" ]
+    [ -z "$(host "$user" TERM=xterm status | grep -F "$escape" || true)" ]
+    host "$user" down web
+}
+
 # usage_error USER TEXT ARGUMENT...
 usage_error() {
     local output status=0
@@ -109,7 +182,7 @@ refuses_wrong_usage() {
     usage_error "$user" 'option -x is unknown' status -x
     usage_error "$user" '--manifest needs a value' plan web --manifest
     usage_error "$user" 'takes no value' status --json=yes
-    usage_error "$user" 'status does not take --slug; it takes: --plugin, --json, --help' \
+    usage_error "$user" 'status does not take --slug; it takes: --plugin, --json, --watch, --help' \
         status --slug web
     usage_error "$user" 'up needs the name of a bottle' up --internal-network 127.0.0.2
     usage_error "$user" '"more" is one argument too many' down web more
@@ -192,7 +265,7 @@ runs_until_down() {
     host "$user" up web --internal-network 127.0.0.2
     listens 127.0.0.2:30009
     listens 127.0.0.2:30010
-    host "$user" status | grep -Ex 'web +web +ssh_gate +native +serving +127\.0\.0\.2 +2 +0 +0'
+    host "$user" status | grep -Ex 'web +web +ssh_gate +native +serving +127\.0\.0\.2 *'
     host "$user" status web
     target=$(sed -n 's/.*"target":"\(.*\)".*/\1/p' "$(state "$user")/web/state.json")
     [[ $target == native:web:?* ]]
@@ -517,6 +590,10 @@ test_as() {
     check "$user: bad manifests are refused, and leave nothing" refuses_bad_manifests "$user"
 
     check "$user: up prints a preflight" prints_a_preflight "$user"
+    check "$user: bash completes" completes "$user"
+    check "$user: status has a line for each upstream" shows_each_upstream "$user"
+    check "$user: status --watch shows it again and again" watches "$user"
+    check "$user: colours are for terminals" has_colours_on_terminals "$user"
     check "$user: up, status and down from one shell after another" runs_until_down "$user"
     check "$user: down of what is not up says so" down_twice "$user"
     check "$user: a slug that runs is a conflict, another slug is none" refuses_a_second "$user"

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * status.c: the command `status`: what runs, as a table for people or as JSON for programs.
+ *
+ * Which sidecars there are is written down (state.c); how they are, each is asked: one that was killed is
+ * "not running", whatever is written.  A sidecar is a line of the table, and each of its upstreams another.
+ *
+ * With --watch all that is done again every two seconds, until somebody ends this program.  A table is
+ * written at once, so that it does not flicker.
+ */
+#include "sample_host.h"
+
+#include "cleanup.h"
+#include "failure.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WATCH_INTERVAL_S 2
+#define CLEAR_SCREEN     "\033[H\033[2J"
+#define RED              "\033[31m"
+#define GREEN            "\033[32m"
+#define YELLOW           "\033[33m"
+#define PLAIN            "\033[0m"
+
+struct listing {
+    const struct request *request;
+    json_object *bottles; /* for --json */
+    bool has_colours;
+    bool found;
+    bool all_run;
+};
+
+static bool wants_json(const struct listing *listing)
+{
+    return listing->request->value[OPTION_JSON] != NULL;
+}
+
+/* Only on a terminal, and not if its user asks for none: https://no-color.org */
+static bool wants_colours(void)
+{
+    const char *none = getenv("NO_COLOR");
+    const char *terminal = getenv("TERM");
+
+    return isatty(STDOUT_FILENO) == 1 && (none == NULL || none[0] == '\0') && terminal != NULL &&
+           strcmp(terminal, "dumb") != 0;
+}
+
+/* ---- the table ---- */
+
+/* The sidecar's columns take as much as an upstream's name. */
+#define SIDECAR_FORMAT "%-16s %-16s %-10s %-8s %s%-11s%s %-20s"
+#define SIDECAR_WIDTH  86
+#define COUNTER_FORMAT " %5s %7s %9s %9s  %s\n"
+
+/* @text: receives the number as people read it, with a unit above 9999 bytes */
+static const char *format_bytes(int64_t bytes, char text[32])
+{
+    static const char *const UNITS[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    double value = (double)bytes / 1024;
+    size_t unit = 0;
+
+    if (bytes < 10000) {
+        (void)snprintf(text, 32, "%" PRId64 " B", bytes);
+        return text;
+    }
+    for (; value >= 1000 && unit + 1 < sizeof UNITS / sizeof UNITS[0]; unit++)
+        value /= 1024;
+    (void)snprintf(text, 32, value < 10 ? "%.1f %s" : "%.0f %s", value, UNITS[unit]);
+    return text;
+}
+
+/* A counter of an upstream; "-" if it has none. */
+static const char *counter(json_object *upstream, const char *key, bool in_bytes, char text[32])
+{
+    json_object *value = NULL;
+
+    if (!json_object_object_get_ex(upstream, key, &value))
+        return "-";
+    if (in_bytes)
+        return format_bytes(json_object_get_int64(value), text);
+    (void)snprintf(text, 32, "%" PRId64, json_object_get_int64(value));
+    return text;
+}
+
+static void describe_error(json_object *upstream, struct failure *text)
+{
+    json_object *error = json_object_object_get(upstream, "last_error");
+    const char *message = text_member(error, "message");
+
+    if (message == NULL)
+        failure_format(text, "%s", "");
+    else
+        failure_format(text, "%s (%" PRId64 " s ago)", message,
+                       json_object_get_int64(json_object_object_get(error, "ago_ms")) / 1000);
+}
+
+/* Of one that is not made as the gate's are, the JSON. */
+static void describe_upstream(json_object *upstream, struct failure *text)
+{
+    const char *alias = text_member(upstream, "bottle_host_alias");
+    const char *upstream_host = text_member(upstream, "upstream_host");
+    json_object *port = json_object_object_get(upstream, "upstream_port");
+
+    if (alias == NULL || upstream_host == NULL || port == NULL)
+        failure_format(text, "%s", json_object_to_json_string(upstream));
+    else
+        failure_format(text, strchr(upstream_host, ':') != NULL ? "%s [%s]:%s" : "%s %s:%s", alias,
+                       upstream_host, json_object_to_json_string(port));
+}
+
+static void print_upstream(json_object *upstream)
+{
+    struct failure name;
+    struct failure error;
+    char open[32];
+    char total[32];
+    char up[32];
+    char down[32];
+
+    describe_upstream(upstream, &name);
+    describe_error(upstream, &error);
+    (void)printf("  %-*.*s" COUNTER_FORMAT, SIDECAR_WIDTH - 2, SIDECAR_WIDTH - 2, name.message,
+                 counter(upstream, "connections_now", false, open),
+                 counter(upstream, "connections_total", false, total),
+                 counter(upstream, "bytes_up", true, up),
+                 counter(upstream, "bytes_down", true, down), error.message);
+}
+
+static const char *colour_of(const char *state)
+{
+    if (strcmp(state, "serving") == 0)
+        return GREEN;
+    if (strcmp(state, "not running") == 0)
+        return RED;
+    return YELLOW;
+}
+
+static void print_sidecar(const struct listing *listing, const struct bottle *bottle,
+                          json_object *record, json_object *status)
+{
+    const char *address = text_member(status, "address");
+    const char *state = text_member(record, "state");
+    json_object *upstreams = json_object_object_get(status, "upstreams");
+
+    (void)printf(SIDECAR_FORMAT "\n", bottle->name, bottle->slug, text_member(record, "sidecar"),
+                 text_member(record, "backend"), listing->has_colours ? colour_of(state) : "",
+                 state, listing->has_colours ? PLAIN : "", address != NULL ? address : "-");
+    if (!json_object_is_type(upstreams, json_type_array))
+        return;
+    for (size_t i = 0; i < json_object_array_length(upstreams); i++)
+        print_upstream(json_object_array_get_idx(upstreams, i));
+}
+
+static void print_heading(void)
+{
+    (void)printf(SIDECAR_FORMAT COUNTER_FORMAT, "BOTTLE", "SLUG", "SIDECAR", "BACKEND", "", "STATE",
+                 "", "ADDRESS", "OPEN", "TOTAL", "UP", "DOWN", "LAST ERROR");
+}
+
+/* ---- asking ---- */
+
+/* Puts what the sidecar says into its record, and prints it. */
+static bool list_sidecar(struct listing *listing, const struct bottle *bottle,
+                         struct sidecar *sidecar)
+{
+    CLEANUP_JSON json_object *status = NULL;
+    enum bottle_result result = sidecar_status(sidecar, &status);
+    const char *state = text_member(status, "state");
+
+    if (result == BOTTLE_NOT_FOUND)
+        state = sidecar_is_started(sidecar) ? "not running" : "not started";
+    listing->all_run &= result != BOTTLE_NOT_FOUND;
+    if (!set_text(sidecar->record, "state", state != NULL ? state : "unknown"))
+        return false;
+    if (!wants_json(listing))
+        print_sidecar(listing, bottle, sidecar->record, status);
+    else if (json_object_object_add(sidecar->record, "status", json_object_get(status)) != 0)
+        return fail("out of memory");
+    return result == BOTTLE_OK || result == BOTTLE_NOT_FOUND;
+}
+
+/* A state_visit. */
+static bool list_bottle(void *context, struct directory *directory, struct bottle *bottle)
+{
+    struct listing *listing = context;
+    CLEANUP_PLUGINS struct plugins plugins = {0};
+    bool listed = true;
+
+    if (bottle->count == 0) /* left by a launcher that was killed, or a run without sidecars */
+        return true;
+    if (!bottle_attach(bottle, listing->request, &plugins))
+        return false;
+    if (!listing->found && !wants_json(listing))
+        print_heading();
+    listing->found = true;
+    for (size_t i = 0; i < bottle->count; i++)
+        listed &= list_sidecar(listing, bottle, &bottle->sidecars[i]);
+    json_object *object = state_object(bottle);
+    if (object != NULL && json_object_array_add(listing->bottles, object) == 0)
+        return listed;
+    (void)json_object_put(object);
+    return fail("%s: out of memory", directory->path);
+}
+
+/* Once; returns the exit status. */
+static int list(const struct request *request, const struct directory *root)
+{
+    CLEANUP_JSON json_object *object = json_object_new_object();
+    struct listing listing = {.request = request,
+                              .bottles = json_object_new_array(),
+                              .has_colours = wants_colours(),
+                              .all_run = true};
+
+    if (!set_member(object, "bottles", listing.bottles))
+        return STATUS_FAILED;
+    bool listed = state_walk(root, request, list_bottle, &listing);
+    if (wants_json(&listing) && !print_json(object))
+        return STATUS_FAILED;
+    if (listed && request->bottle != NULL && !listing.found) {
+        say_not_up(root, request);
+        return STATUS_NOT_RUNNING;
+    }
+    if (!listed)
+        return STATUS_FAILED;
+    return listing.all_run ? STATUS_OK : STATUS_NOT_RUNNING;
+}
+
+/* Ends when standard output is closed, or with the first failure. */
+static int watch(const struct request *request, const struct directory *root)
+{
+    const struct timespec interval = {.tv_sec = WATCH_INTERVAL_S};
+    static char whole[1 << 16];
+    int status;
+
+    if (setvbuf(stdout, whole, _IOFBF, sizeof whole) != 0) {
+        (void)fail("cannot write whole tables");
+        return STATUS_FAILED;
+    }
+    do {
+        (void)fputs(isatty(STDOUT_FILENO) == 1 ? CLEAR_SCREEN : "", stdout);
+        status = list(request, root);
+        if (fflush(stdout) != 0)
+            return STATUS_FAILED;
+        (void)nanosleep(&interval, NULL);
+    } while (status != STATUS_FAILED);
+    return status;
+}
+
+int command_status(const struct request *request)
+{
+    CLEANUP_DIRECTORY struct directory root = NO_DIRECTORY;
+
+    if (!state_open(&root))
+        return STATUS_FAILED;
+    return request->value[OPTION_WATCH] != NULL ? watch(request, &root) : list(request, &root);
+}
