@@ -449,7 +449,7 @@ print_figures() {
     local images
     remove_relay_image >/dev/null
     start_to_accept >"$test_dir/first"
-    for _ in 1 2 3 4 5; do
+    for _ in 1 2 3; do
         start_to_accept >>"$test_dir/there"
         start_to_accept --options "$with_image" >>"$test_dir/script"
     done
