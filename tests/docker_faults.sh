@@ -244,6 +244,14 @@ ends_what_is_never_ready() {
     nothing_is_left
 }
 
+# Between the look whether it runs and the question whether it listens.
+ends_what_ends_meanwhile() {
+    fails_with 'ended before every port listened' through_proxy 'POST .*/containers/[0-9a-f]*/exec' before \
+        'docker kill claude-bottle-ssh-gate-ending' -- \
+        start_gate ending "{\"image\": \"$image\"}"
+    nothing_is_left
+}
+
 # ---- a gate that goes ----
 
 is_killed() {
@@ -389,6 +397,7 @@ check 'any request of a start that fails' survives_requests_that_fail
 check 'a network that is removed meanwhile' survives_a_network_that_goes
 check 'a container that is removed meanwhile' survives_a_container_that_goes
 check 'a script that ends at once' ends_what_is_never_ready
+check 'a script that ends meanwhile' ends_what_ends_meanwhile
 check 'a container that is killed' is_killed
 check 'a container that is removed by hand' is_removed_by_hand
 check 'stop without an engine is an error' stop_wants_an_engine

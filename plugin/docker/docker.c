@@ -75,9 +75,9 @@ static enum bottle_result ask_relay(struct engine *engine, json_object *containe
                                     struct failure *failure)
 {
     enum bottle_result result =
-        engine_exec(engine, object_text(container, "Id"), request, said, failure);
+        gate_exec(engine, object_text(container, "Id"), request, said, failure);
 
-    if (result == BOTTLE_CONFLICT || result == BOTTLE_NOT_FOUND)
+    if (result == BOTTLE_NOT_FOUND)
         return failure_set(failure, BOTTLE_NOT_FOUND, "the gate docker:%s has just ended",
                            gate_label(container, LABEL_SLUG));
     return result;

@@ -51,6 +51,10 @@ bool gate_runs_script(json_object *container);
 enum bottle_result gate_find(struct engine *engine, const struct target *target,
                              json_object **container, struct failure *failure);
 
+/* engine_exec() in a gate's container; BOTTLE_NOT_FOUND: it no longer runs. */
+enum bottle_result gate_exec(struct engine *engine, const char *id, const char *const *command,
+                             char **output, struct failure *failure);
+
 /* Kills and removes; returns when it is gone.  One that is gone already is BOTTLE_OK. */
 enum bottle_result gate_remove_container(struct engine *engine, const char *id,
                                          struct failure *failure);

@@ -64,6 +64,23 @@ enum bottle_result gate_find(struct engine *engine, const struct target *target,
     return BOTTLE_OK;
 }
 
+/* Of a container that has just ended, Docker says 409 or 404 and Podman 500: so it is looked at. */
+enum bottle_result gate_exec(struct engine *engine, const char *id, const char *const *command,
+                             char **output, struct failure *failure)
+{
+    CLEANUP_JSON json_object *container = NULL;
+    struct failure looking;
+    enum bottle_result result = engine_exec(engine, id, command, output, failure);
+
+    if (result == BOTTLE_OK || result == BOTTLE_TIMEOUT)
+        return result;
+    enum bottle_result looked =
+        engine_call(engine, "GET", NULL, &container, &looking, "/containers/%s/json", id);
+    if (looked == BOTTLE_NOT_FOUND || (looked == BOTTLE_OK && !gate_is_running(container)))
+        return failure_set(failure, BOTTLE_NOT_FOUND, "container %s has just ended", id);
+    return result;
+}
+
 /* The engine may be removing it already: then it is gone a little later. */
 enum bottle_result gate_remove_container(struct engine *engine, const char *id,
                                          struct failure *failure)

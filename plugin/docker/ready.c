@@ -114,8 +114,8 @@ static enum bottle_result wait_for_script(const struct docker_start *start, stru
         if (result == BOTTLE_OK && !gate_is_running(container))
             return script_ended(start, failure);
         if (result == BOTTLE_OK)
-            result = engine_exec(start->engine, start->id, COMMAND, &table, failure);
-        if (result == BOTTLE_CONFLICT)
+            result = gate_exec(start->engine, start->id, COMMAND, &table, failure);
+        if (result == BOTTLE_NOT_FOUND && container)
             continue; /* it ended just now; the next look shows */
         if (result != BOTTLE_OK)
             return result;
