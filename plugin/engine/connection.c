@@ -25,21 +25,36 @@
 #define MAX_ANSWER         ((size_t)16 << 20)
 #define MAX_REFUSAL        ((size_t)16 << 10)
 
+/* Room for length bytes more and a NUL; twice as much as there was, so that copying stays cheap. */
+static bool make_room(struct collected *collected, size_t length)
+{
+    size_t capacity = collected->capacity ? collected->capacity : 4096;
+
+    if (length > MAX_ANSWER - collected->length)
+        return false;
+    while (capacity <= collected->length + length)
+        capacity *= 2;
+    if (capacity == collected->capacity)
+        return true;
+    char *grown = realloc(collected->bytes, capacity);
+    if (!grown)
+        return false;
+    collected->bytes = grown;
+    collected->capacity = capacity;
+    return true;
+}
+
 bool collect(void *context, const char *bytes, size_t length)
 {
     struct collected *collected = context;
-    char *grown = collected->length + length <= MAX_ANSWER
-                      ? realloc(collected->bytes, collected->length + length + 1)
-                      : NULL;
 
-    if (!grown) {
+    if (!make_room(collected, length)) {
         collected->failed = true;
         return false;
     }
-    memcpy(grown + collected->length, bytes, length);
-    collected->bytes = grown;
+    memcpy(collected->bytes + collected->length, bytes, length);
     collected->length += length;
-    grown[collected->length] = '\0';
+    collected->bytes[collected->length] = '\0';
     return true;
 }
 

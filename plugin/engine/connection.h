@@ -39,6 +39,7 @@ enum bottle_result connection_exchange(struct engine *engine, const struct excha
 struct collected {
     char *bytes; /* NUL-terminated; NULL: nothing came */
     size_t length;
+    size_t capacity;
     bool failed; /* memory ran out, or it is longer than any right answer */
 };
 
