@@ -35,6 +35,8 @@ struct answer {
 static char socket_path[] = "/tmp/test_engine.XXXXXX";
 static struct answer answer;
 static int listener;
+static pthread_t server;
+static char *long_bytes; /* that the server may still send when the client has enough */
 
 /* Reads one request to the end of its body.  False: the client is gone. */
 static bool read_request(int fd, char path[256])
@@ -110,31 +112,34 @@ static struct engine *open_engine(int64_t timeout_ms)
     struct engine *engine = NULL;
     struct failure failure;
     char host[128];
-    pthread_t thread;
 
     cr_assert_not_null(mkdtemp(socket_path));
     cr_assert_lt(snprintf(address.sun_path, sizeof address.sun_path, "%s/s", socket_path), 100);
     listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     cr_assert_eq(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
     cr_assert_eq(listen(listener, 8), 0);
-    cr_assert_eq(pthread_create(&thread, NULL, serve, NULL), 0);
-    cr_assert_eq(pthread_detach(thread), 0);
+    cr_assert_eq(pthread_create(&server, NULL, serve, NULL), 0);
     (void)snprintf(host, sizeof host, "unix://%s", address.sun_path);
     cr_assert_eq(setenv("DOCKER_HOST", host, 1), 0);
     cr_assert_eq(engine_open(timeout_ms, &engine, &failure), BOTTLE_OK, "%s", failure.message);
     return engine;
 }
 
-static void remove_socket(void)
+/* The client has closed its connection, so the thread accepts, or is about to. */
+static void close_engine(void)
 {
     char path[64];
 
+    cr_assert_eq(shutdown(listener, SHUT_RDWR), 0);
+    cr_assert_eq(pthread_join(server, NULL), 0);
+    cr_assert_eq(close(listener), 0);
+    free(long_bytes);
     (void)snprintf(path, sizeof path, "%s/s", socket_path);
     cr_assert_eq(unlink(path), 0);
     cr_assert_eq(rmdir(socket_path), 0);
 }
 
-TestSuite(engine, .fini = remove_socket);
+TestSuite(engine, .fini = close_engine);
 
 static void answer_with(const char *text, ssize_t piece)
 {
@@ -224,7 +229,7 @@ Test(engine, what_is_no_answer_is_an_error)
 Test(engine, an_answer_without_end_is_an_error)
 {
     size_t length = 20 * MIB;
-    CLEANUP_FREE char *bytes = malloc(length + 128);
+    char *bytes = long_bytes = malloc(length + 128);
     CLEANUP_ENGINE struct engine *engine = open_engine(20000);
     CLEANUP_JSON json_object *got = NULL;
     struct failure failure;
@@ -309,7 +314,7 @@ Test(engine, a_line_without_end_is_cut)
 {
     size_t length = 3 * MIB;
     CLEANUP_FREE char *text = malloc(length);
-    CLEANUP_FREE char *bytes = malloc(length + 128);
+    char *bytes = long_bytes = malloc(length + 128);
     CLEANUP_ENGINE struct engine *engine = open_engine(20000);
     struct lines lines = {0};
     struct failure failure;
