@@ -60,38 +60,32 @@ is_patient_for_a_time() {
     kill "$listener"
 }
 
-is_no_engine() {
-    local socket=$test_dir/other.sock listener
-    printf 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}' >"$test_dir/answer"
+# refuses_answer MESSAGE HEAD BODY: start says MESSAGE where every request is answered so.
+refuses_answer() {
+    local socket=$test_dir/answer.sock listener
+    printf 'HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%s' "$2" "${#3}" "$3" >"$test_dir/answer"
     socat "UNIX-LISTEN:$socket,mode=666,fork" "SYSTEM:cat $test_dir/answer; cat >/dev/null" &
     listener=$!
     wait_until test -S "$socket"
-    fails_with 'is no Docker engine' without_engine "unix://$socket"
+    fails_with "$1" without_engine "unix://$socket"
     kill "$listener"
+    rm -f "$socket"
+}
+
+is_no_engine() {
+    refuses_answer 'is no Docker engine' '200 OK' '{}'
 }
 
 # An engine that only speaks what came before our API.
 is_of_another_time() {
-    local socket=$test_dir/time.sock listener
-    printf 'HTTP/1.1 200 OK\r\nApi-Version: 1.40\r\nContent-Length: 2\r\n\r\nOK' >"$test_dir/answer"
-    socat "UNIX-LISTEN:$socket,mode=666,fork" "SYSTEM:cat $test_dir/answer; cat >/dev/null" &
-    listener=$!
-    wait_until test -S "$socket"
-    fails_with 'speaks the API up to 1.40, ssh_gate from 1.41' without_engine "unix://$socket"
-    kill "$listener"
+    refuses_answer 'speaks the API up to 1.40, ssh_gate from 1.41' '200 OK\r\nApi-Version: 1.40' OK
 }
 
 # One that no longer speaks ours says so itself.
 is_newer_than_all() {
-    local socket=$test_dir/newer.sock listener answer
-    answer='{"message": "client version 1.44 is too old. Minimum supported API version is 1.90"}'
-    printf 'HTTP/1.1 400 Bad Request\r\nApi-Version: 1.99\r\nContent-Length: %d\r\n\r\n%s' \
-        ${#answer} "$answer" >"$test_dir/answer"
-    socat "UNIX-LISTEN:$socket,mode=666,fork" "SYSTEM:cat $test_dir/answer; cat >/dev/null" &
-    listener=$!
-    wait_until test -S "$socket"
-    fails_with 'is too old. Minimum supported API version is 1.90' without_engine "unix://$socket"
-    kill "$listener"
+    refuses_answer 'is too old. Minimum supported API version is 1.90' \
+        '400 Bad Request\r\nApi-Version: 1.99' \
+        '{"message": "client version 1.44 is too old. Minimum supported API version is 1.90"}'
 }
 
 # Over TCP, as DOCKER_HOST may have it.
