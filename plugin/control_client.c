@@ -12,9 +12,9 @@
 #include "control_client.h"
 
 #include "common/cleanup.h"
+#include "common/wait.h"
 #include "relay/protocol.h"
 #include "relay_process.h"
-#include "wait.h"
 
 #include <errno.h>
 #include <stddef.h>

@@ -23,13 +23,13 @@
 #include "common/fd_passing.h"
 #include "common/host_log.h"
 #include "common/json_text.h"
+#include "common/options.h"
 #include "common/stage_dir.h"
+#include "common/wait.h"
 #include "control_client.h"
-#include "options.h"
 #include "prepare.h"
 #include "relay_config.h"
 #include "relay_process.h"
-#include "wait.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

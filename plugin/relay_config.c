@@ -5,8 +5,8 @@
  */
 #include "relay_config.h"
 
+#include "common/options.h"
 #include "common/utf8.h"
-#include "options.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -18,9 +18,9 @@
 #include "relay_process.h"
 
 #include "common/cleanup.h"
+#include "common/wait.h"
 #include "relay/protocol.h"
 #include "relay_image.h"
-#include "wait.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -7,8 +7,8 @@
 #include "docker.h"
 
 #include "common/json_text.h"
+#include "common/options.h"
 #include "common/utf8.h"
-#include "options.h"
 
 #include <stdlib.h>
 #include <string.h>

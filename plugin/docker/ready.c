@@ -9,7 +9,7 @@
 #include "docker.h"
 
 #include "common/cleanup.h"
-#include "wait.h"
+#include "common/wait.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -16,8 +16,8 @@
 #include "common/cleanup.h"
 #include "common/host_log.h"
 #include "common/stage_dir.h"
+#include "common/wait.h"
 #include "prepare.h"
-#include "wait.h"
 
 #include <stdio.h>
 #include <string.h>
