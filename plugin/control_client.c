@@ -30,17 +30,17 @@
 #define LISTENING      " 00010000 " /* its column Flags */
 
 static void shown(const struct target *target,
-                  char text[PLAN_SLUG_SIZE + TARGET_INSTANCE_SIZE + 16])
+                  char text[TARGET_SLUG_SIZE + TARGET_INSTANCE_SIZE + 16])
 {
-    (void)snprintf(text, PLAN_SLUG_SIZE + TARGET_INSTANCE_SIZE + 16, "native:%s%s%s", target->slug,
-                   target->instance[0] ? ":" : "", target->instance);
+    (void)snprintf(text, TARGET_SLUG_SIZE + TARGET_INSTANCE_SIZE + 16, "native:%s%s%s",
+                   target->slug, target->instance[0] ? ":" : "", target->instance);
 }
 
 static enum bottle_result connect_control(const struct target *target, int *connected, pid_t *pid,
                                           struct failure *failure)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    char *name = address.sun_path + 1, text[PLAN_SLUG_SIZE + TARGET_INSTANCE_SIZE + 16];
+    char *name = address.sun_path + 1, text[TARGET_SLUG_SIZE + TARGET_INSTANCE_SIZE + 16];
     const size_t size = sizeof address.sun_path - 1;
     /* For connect(2), which waits while others ask, and send(2). */
     const struct timeval limit = {.tv_sec = ANSWER_WAIT_MS / 1000};
@@ -136,23 +136,19 @@ static enum bottle_result ask(const struct target *target, enum control_operatio
     return result;
 }
 
-enum bottle_result control_status(const struct target *target, char **text, struct failure *failure)
-{
-    CLEANUP_FREE char *packet = NULL;
-    enum bottle_result result = ask(target, CONTROL_STATUS, 0, &packet, failure);
-
-    if (result != BOTTLE_OK)
-        return result;
-    *text = strdup(packet + sizeof(struct control_reply));
-    return *text ? BOTTLE_OK : failure_set(failure, BOTTLE_INTERNAL, "out of memory");
-}
-
 enum bottle_result control_drain(const struct target *target, int64_t grace_ms,
                                  struct failure *failure)
 {
     CLEANUP_FREE char *packet = NULL;
 
     return ask(target, CONTROL_DRAIN, grace_ms, &packet, failure);
+}
+
+enum bottle_result control_yield(const struct target *target, struct failure *failure)
+{
+    CLEANUP_FREE char *packet = NULL;
+
+    return ask(target, CONTROL_YIELD, -1, &packet, failure);
 }
 
 enum bottle_result control_request_takeover(const struct target *target, int *connected,
@@ -225,12 +221,35 @@ static char *read_socket_list(void)
     return text;
 }
 
+/* Those that run under a slug. */
+struct instances {
+    struct target target; /* the one that next_instance() found */
+    char prefix[128];     /* of their names */
+    char *rest;           /* of the list */
+};
+
+static struct instances instances_of(const struct target *of, char *list)
+{
+    struct instances instances = {.target = *of, .rest = list};
+
+    (void)snprintf(instances.prefix, sizeof instances.prefix, "@" CONTROL_NAME_OF_INSTANCE,
+                   geteuid(), of->slug, "");
+    return instances;
+}
+
+static bool next_instance(struct instances *instances)
+{
+    for (char *line; (line = strsep(&instances->rest, "\n"));)
+        if (is_instance_of(line, instances->prefix, &instances->target))
+            return true;
+    return false;
+}
+
 /* One pass over the list.  BOTTLE_NOT_FOUND: there was none to stop. */
 static enum bottle_result stop_listed(const struct target *of, struct failure *failure)
 {
     CLEANUP_FREE char *list = read_socket_list();
-    char prefix[128], *rest = list;
-    struct target target = *of;
+    struct instances instances = instances_of(of, list);
     enum bottle_result all = BOTTLE_NOT_FOUND;
 
     if (!list)
@@ -238,12 +257,9 @@ static enum bottle_result stop_listed(const struct target *of, struct failure *f
                            "native:%s: its relays cannot be found in " SOCKET_LIST
                            ": %s; stop them by the targets that start returned",
                            of->slug, strerror(errno));
-    (void)snprintf(prefix, sizeof prefix, "@" CONTROL_NAME_OF_INSTANCE, geteuid(), of->slug, "");
-    for (char *line; (line = strsep(&rest, "\n"));) {
+    while (next_instance(&instances)) {
         struct failure one;
-        if (!is_instance_of(line, prefix, &target))
-            continue;
-        enum bottle_result result = stop_instance(&target, &one);
+        enum bottle_result result = stop_instance(&instances.target, &one);
         if (result == BOTTLE_NOT_FOUND) /* it went meanwhile */
             continue;
         if (result != BOTTLE_OK)
@@ -279,4 +295,44 @@ static enum bottle_result stop_instances(const struct target *of, struct failure
 enum bottle_result control_stop(const struct target *target, struct failure *failure)
 {
     return target->instance[0] ? stop_instance(target, failure) : stop_instances(target, failure);
+}
+
+/* ---- status ---- */
+
+static enum bottle_result status_of(const struct target *target, char **text,
+                                    struct failure *failure)
+{
+    CLEANUP_FREE char *packet = NULL;
+    enum bottle_result result = ask(target, CONTROL_STATUS, 0, &packet, failure);
+
+    if (result != BOTTLE_OK)
+        return result;
+    *text = strdup(packet + sizeof(struct control_reply));
+    return *text ? BOTTLE_OK : failure_set(failure, BOTTLE_INTERNAL, "out of memory");
+}
+
+/* The first in the list. */
+static enum bottle_result status_of_any(const struct target *of, char **text,
+                                        struct failure *failure)
+{
+    CLEANUP_FREE char *list = read_socket_list();
+    struct instances instances = instances_of(of, list);
+    enum bottle_result result = BOTTLE_NOT_FOUND;
+
+    while (result == BOTTLE_NOT_FOUND && next_instance(&instances))
+        result = status_of(&instances.target, text, failure);
+    return result;
+}
+
+enum bottle_result control_status(const struct target *target, char **text, struct failure *failure)
+{
+    struct failure of_any;
+    enum bottle_result result = status_of(target, text, failure);
+
+    if (result != BOTTLE_NOT_FOUND || target->instance[0])
+        return result;
+    result = status_of_any(target, text, &of_any);
+    if (result != BOTTLE_OK && result != BOTTLE_NOT_FOUND)
+        *failure = of_any;
+    return result;
 }

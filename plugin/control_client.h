@@ -3,7 +3,10 @@
 #ifndef SSH_GATE_CONTROL_CLIENT_H
 #define SSH_GATE_CONTROL_CLIENT_H
 
-#include "backend.h"
+#include "common/failure.h"
+#include "target.h"
+
+#include <stdint.h>
 
 /*
  * Each returns BOTTLE_NOT_FOUND, with a message, when no relay runs under the target;
@@ -21,7 +24,9 @@ enum bottle_result control_request_takeover(const struct target *target, int *co
                                             struct failure *failure);
 enum bottle_result control_drain(const struct target *target, int64_t grace_ms,
                                  struct failure *failure);
-/* text: out: JSON, malloc'ed. */
+/* Drains without a bound, and lets the slug go. */
+enum bottle_result control_yield(const struct target *target, struct failure *failure);
+/* Without an instance: of the relay that serves, or else of one that drains.  text: out: JSON, malloc'ed. */
 enum bottle_result control_status(const struct target *target, char **text,
                                   struct failure *failure);
 

@@ -128,43 +128,43 @@ static enum bottle_result check_plan(const struct plan *plan, struct failure *fa
     return BOTTLE_OK;
 }
 
-enum bottle_result takeover_unsupported(const struct backend *to, const struct takeover_from *from,
+static enum bottle_result find_takeover(const char *text, const struct plan *plan,
+                                        const struct backend **backend, struct target *from,
                                         struct failure *failure)
 {
-    return failure_set(
-        failure, BOTTLE_UNSUPPORTED,
-        "takeover: a gate of backend %s cannot take over from %s:%s; stop that first, "
-        "and start without a takeover",
-        to->name, from->backend->name, from->target.slug);
+    enum bottle_result result = parse_target(text, backend, from, failure);
+
+    if (result != BOTTLE_OK || strcmp(from->slug, plan->slug) == 0)
+        return result;
+    return failure_set(failure, BOTTLE_INVALID,
+                       "takeover: the plan is of slug \"%s\", the gate \"%s\" of another; a gate "
+                       "takes over from one of its own slug",
+                       plan->slug, EXCERPT(text));
 }
 
-/* @from: the storage for *found, which becomes NULL if there is nothing to take over from. */
-static enum bottle_result find_takeover(const char *text, const struct plan *plan,
-                                        struct takeover_from *from,
-                                        const struct takeover_from **found, struct failure *failure)
+static enum bottle_result start_on(const struct backend *backend,
+                                   const struct bottle_start *arguments, const struct plan *plan,
+                                   json_object *options, char **target, struct failure *failure)
 {
-    *found = NULL;
-    if (!text)
-        return BOTTLE_OK;
-    enum bottle_result result = parse_target(text, &from->backend, &from->target, failure);
+    const struct backend *from_backend;
+    struct target from;
+
+    if (!arguments->takeover)
+        return backend->start(arguments->host, plan, options, NULL, target, failure);
+    enum bottle_result result =
+        find_takeover(arguments->takeover, plan, &from_backend, &from, failure);
     if (result != BOTTLE_OK)
         return result;
-    if (strcmp(from->target.slug, plan->slug) != 0)
-        return failure_set(
-            failure, BOTTLE_INVALID,
-            "takeover: the plan is of slug \"%s\", the gate \"%s\" of another; a gate "
-            "takes over from one of its own slug",
-            plan->slug, EXCERPT(text));
-    *found = from;
-    return BOTTLE_OK;
+    if (from_backend == backend)
+        return backend->start(arguments->host, plan, options, &from, target, failure);
+    return backend_change(backend, arguments->host, plan, options, from_backend, &from, target,
+                          failure);
 }
 
 static enum bottle_result start_plan(const struct bottle_start *arguments, char **target,
                                      struct failure *failure)
 {
     const struct backend *backend = BACKENDS[0];
-    struct takeover_from storage;
-    const struct takeover_from *from = NULL;
     CLEANUP_PLAN struct plan plan = {0};
     CLEANUP_JSON json_object *options = NULL;
     CLEANUP_FREE char *started = NULL;
@@ -179,12 +179,10 @@ static enum bottle_result start_plan(const struct bottle_start *arguments, char 
     if (result == BOTTLE_OK)
         result = check_plan(&plan, failure);
     if (result == BOTTLE_OK)
-        result = find_takeover(arguments->takeover, &plan, &storage, &from, failure);
-    if (result == BOTTLE_OK)
         result = json_text_parse("start options", arguments->options ? arguments->options : "{}",
                                  &options, failure);
     if (result == BOTTLE_OK)
-        result = backend->start(arguments->host, &plan, options, from, &started, failure);
+        result = start_on(backend, arguments, &plan, options, &started, failure);
     if (result == BOTTLE_OK)
         *target = steal_pointer(&started);
     return result;

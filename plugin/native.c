@@ -273,10 +273,8 @@ static enum bottle_result finish_start(const struct native_start *start, struct 
     if (result != BOTTLE_OK)
         return result;
     result = let_relay_serve(start, failure);
-    if (result != BOTTLE_OK && !agent_files_restore(start->plan, start->stage_fd, &before))
-        host_log(start->host, BOTTLE_LOG_WARNING,
-                 "%s: ssh_config and known_hosts are those of a gate that did not start",
-                 start->plan->stage_dir);
+    if (result != BOTTLE_OK)
+        agent_files_restore(start->host, start->plan, start->stage_fd, &before);
     return result;
 }
 
@@ -300,20 +298,17 @@ static enum bottle_result start_relay(struct native_start *start, struct failure
     return result;
 }
 
-static enum bottle_result request_takeover(struct native_start *start,
-                                           const struct takeover_from *from,
+static enum bottle_result request_takeover(struct native_start *start, const struct target *from,
                                            struct failure *failure)
 {
     if (!from)
         return BOTTLE_OK;
-    if (from->backend != &backend_native)
-        return takeover_unsupported(&backend_native, from, failure);
     start->config->has_takeover = true;
-    return control_request_takeover(&from->target, &start->takeover_fd, failure);
+    return control_request_takeover(from, &start->takeover_fd, failure);
 }
 
 static enum bottle_result native_start(const struct bottle_host *host, const struct plan *plan,
-                                       json_object *options, const struct takeover_from *from,
+                                       json_object *options, const struct target *from,
                                        char **target, struct failure *failure)
 {
     CLEANUP_START struct native_start start = {
@@ -383,5 +378,6 @@ const struct backend backend_native = {
     .start = native_start,
     .stop = control_stop,
     .drain = control_drain,
+    .yield = control_yield,
     .status = native_status,
 };

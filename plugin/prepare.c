@@ -8,6 +8,7 @@
 #include "prepare.h"
 
 #include "common/cleanup.h"
+#include "common/host_log.h"
 #include "common/json_text.h"
 #include "common/stage_dir.h"
 #include "common/utf8.h"
@@ -177,7 +178,8 @@ enum bottle_result agent_files_read(const struct plan *plan, int stage_fd,
     return result;
 }
 
-bool agent_files_restore(const struct plan *plan, int stage_fd, const struct agent_files *files)
+void agent_files_restore(const struct bottle_host *host, const struct plan *plan, int stage_fd,
+                         const struct agent_files *files)
 {
     struct failure ignored; /* the failure to report is the one that led here */
     struct stage_file to_write[2];
@@ -187,7 +189,10 @@ bool agent_files_restore(const struct plan *plan, int stage_fd, const struct age
         to_write[count++] = (struct stage_file){SSH_CONFIG_FILE, 0644, files->ssh_config};
     if (files->known_hosts != NULL)
         to_write[count++] = (struct stage_file){KNOWN_HOSTS_FILE, 0644, files->known_hosts};
-    return stage_dir_write(stage_fd, plan->stage_dir, to_write, count, &ignored) == BOTTLE_OK;
+    if (stage_dir_write(stage_fd, plan->stage_dir, to_write, count, &ignored) != BOTTLE_OK)
+        host_log(host, BOTTLE_LOG_WARNING,
+                 "%s: ssh_config and known_hosts are those of a gate that did not start",
+                 plan->stage_dir);
 }
 
 void agent_files_clear(struct agent_files *files)

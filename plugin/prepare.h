@@ -37,7 +37,8 @@ void agent_files_clear(struct agent_files *files);
 /* *files must be zeroed. */
 enum bottle_result agent_files_read(const struct plan *plan, int stage_fd,
                                     struct agent_files *files, struct failure *failure);
-/* What there was none of stays as it is. */
-bool agent_files_restore(const struct plan *plan, int stage_fd, const struct agent_files *files);
+/* What there was none of stays as it is.  The host is told where that cannot be done. */
+void agent_files_restore(const struct bottle_host *host, const struct plan *plan, int stage_fd,
+                         const struct agent_files *files);
 
 #endif

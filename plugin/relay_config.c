@@ -7,6 +7,7 @@
 
 #include "common/options.h"
 #include "common/utf8.h"
+#include "target.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -116,7 +117,9 @@ enum bottle_result relay_config_take_options(struct relay_config *config, json_o
 }
 
 _Static_assert(PLAN_MAX_UPSTREAMS <= RELAY_MAX_UPSTREAMS && PLAN_HOST_SIZE <= RELAY_HOST_SIZE &&
-                   PLAN_SLUG_SIZE <= RELAY_SLUG_SIZE,
+                   PLAN_SLUG_SIZE <= RELAY_SLUG_SIZE && PLAN_SLUG_SIZE == TARGET_SLUG_SIZE &&
+                   RELAY_SLUG_SIZE == TARGET_SLUG_SIZE &&
+                   RELAY_INSTANCE_SIZE == TARGET_INSTANCE_SIZE,
                "every plan fits into a config");
 
 enum bottle_result relay_config_take_plan(struct relay_config *config, const struct plan *plan,

@@ -9,7 +9,8 @@
  * What is about to run is written down first, under short targets (bottle/sidecar.h), and again after each
  * start, under the targets that start returned: whenever this program is killed, what it started can be
  * found and stopped.  What is swapped is under its short target before, and stays so: whichever of the
- * old and the new sidecar serves is found by it, and an old one that still drains is stopped by it.
+ * old and the new sidecar serves is found by it, and an old one that still drains is stopped by it.  On
+ * its way to another backend it is written down for both, and stays so while the old one drains.
  */
 #include "sample_host.h"
 
@@ -216,6 +217,31 @@ bool sidecar_is_started(const struct sidecar *sidecar)
     return state != NULL && strcmp(state, "started") == 0;
 }
 
+bool sidecar_is_in_engine(const struct sidecar *sidecar)
+{
+    return strcmp(text_member(sidecar->record, "backend"), "docker") == 0;
+}
+
+struct sidecar *bottle_twin(struct bottle *bottle, const struct sidecar *sidecar)
+{
+    for (size_t i = 0; i < bottle->count; i++) {
+        struct sidecar *other = &bottle->sidecars[i];
+        if (other != sidecar && strcmp(text_member(other->record, "sidecar"),
+                                       text_member(sidecar->record, "sidecar")) == 0)
+            return other;
+    }
+    return NULL;
+}
+
+static void drop_sidecar(struct bottle *bottle, struct sidecar *sidecar)
+{
+    size_t after = bottle->count - (size_t)(sidecar - bottle->sidecars) - 1;
+
+    sidecar_clear(sidecar);
+    memmove(sidecar, sidecar + 1, after * sizeof *sidecar);
+    bottle->count--;
+}
+
 /* Keeps the sidecars that are wanted. */
 static void keep_sidecars(struct bottle *bottle, bool (*wanted)(const struct sidecar *))
 {
@@ -303,8 +329,9 @@ static bool set_networks(struct sidecar *sidecar, const struct bottle *bottle, c
 }
 
 /* wanted: NULL: the first backend. */
-static bool configure_sidecar(struct sidecar *sidecar, struct bottle *bottle, const char *wanted,
-                              const char *internal_network, const char *egress_network)
+static bool configure_sidecar(struct sidecar *sidecar, const struct bottle *bottle,
+                              const char *wanted, const char *internal_network,
+                              const char *egress_network)
 {
     const struct bottle_sidecar *table = bottle_plugin_table(sidecar->plugin);
     char list[256] = "";
@@ -321,7 +348,6 @@ static bool configure_sidecar(struct sidecar *sidecar, struct bottle *bottle, co
     const char *backend = table->backends[i];
     if (backend == NULL)
         return fail("%s has no backend \"%s\"; it has: %s", table->name, wanted, list);
-    bottle->in_engine |= strcmp(backend, "docker") == 0;
     (void)snprintf(target, sizeof target, "%s:%s", backend, bottle->slug);
     return set_networks(sidecar, bottle, backend, internal_network, egress_network) &&
            set_text(sidecar->record, "backend", backend) &&
@@ -379,12 +405,13 @@ static enum bottle_result start_sidecar(struct sidecar *sidecar, const char *tak
 bool bottle_start(struct bottle *bottle, const struct request *request, bool exit_with_launcher,
                   const struct directory *directory)
 {
-    if (!state_save(directory, bottle) || (bottle->in_engine && !networks_provide(bottle)))
+    if (!state_save(directory, bottle))
         return false;
     for (size_t i = 0; i < bottle->count; i++) {
         struct sidecar *sidecar = &bottle->sidecars[i];
         if (!record_options(sidecar, request, exit_with_launcher) ||
-            start_sidecar(sidecar, NULL) != BOTTLE_OK || !state_save(directory, bottle))
+            !networks_provide(bottle, sidecar) || start_sidecar(sidecar, NULL) != BOTTLE_OK ||
+            !state_save(directory, bottle))
             return false;
     }
     return true;
@@ -429,7 +456,7 @@ bool bottle_attach(struct bottle *bottle, const struct request *request, struct 
         struct sidecar *sidecar = &bottle->sidecars[i];
         const char *name = text_member(sidecar->record, "sidecar");
         const char *path = text_member(sidecar->record, "plugin");
-        bottle->in_engine |= strcmp(text_member(sidecar->record, "backend"), "docker") == 0;
+        bottle->in_engine |= sidecar_is_in_engine(sidecar);
         sidecar->plugin = find_plugin(plugins, name);
         if (sidecar->plugin == NULL && add_plugin(plugins, path))
             sidecar->plugin = find_plugin(plugins, name);
@@ -547,32 +574,79 @@ static bool bound_drain(const struct sidecar *sidecar, const char *old_target, i
     return true;
 }
 
+/* In the backend that it has. */
+static enum bottle_result swap_in_place(struct bottle *bottle, struct sidecar *sidecar,
+                                        struct sidecar *successor, const char *old_target,
+                                        const struct directory *directory)
+{
+    CLEANUP_FREE char *recorded = strdup(text_member(sidecar->record, "target"));
+
+    if (recorded == NULL || !set_short_target(sidecar, bottle) || !state_save(directory, bottle))
+        return BOTTLE_INTERNAL;
+    enum bottle_result result = start_sidecar(successor, old_target);
+    if (result == BOTTLE_OK) {
+        const struct sidecar old = *sidecar;
+        *sidecar = *successor;
+        *successor = old;
+    } else if (!set_text(sidecar->record, "target", recorded) || !state_save(directory, bottle)) {
+        return BOTTLE_INTERNAL;
+    }
+    return result;
+}
+
+/* To another backend, where the bottle has an older one of it that still drains, or none. */
+static enum bottle_result swap_across(struct bottle *bottle, struct sidecar *sidecar,
+                                      struct sidecar *successor, const char *old_target,
+                                      const struct directory *directory)
+{
+    const bool was_in_engine = bottle->in_engine;
+    struct sidecar *twin = bottle_twin(bottle, sidecar);
+
+    if (twin == NULL) {
+        twin = &bottle->sidecars[bottle->count++];
+        *twin = (struct sidecar){.plugin = successor->plugin,
+                                 .record = json_object_get(successor->record)};
+    }
+    if (!set_short_target(twin, bottle) || !set_short_target(sidecar, bottle) ||
+        !state_save(directory, bottle))
+        return BOTTLE_INTERNAL;
+    enum bottle_result result = networks_provide(bottle, successor)
+                                    ? start_sidecar(successor, old_target)
+                                    : BOTTLE_UNAVAILABLE;
+    if (result == BOTTLE_OK) {
+        const struct sidecar old = *twin;
+        *twin = *successor;
+        *successor = old;
+        return BOTTLE_OK;
+    }
+    if (!sidecar_is_started(twin))
+        drop_sidecar(bottle, twin);
+    if (bottle->in_engine && !was_in_engine)
+        (void)networks_remove(bottle->slug); /* it has said why not; "down" tries again */
+    return state_save(directory, bottle) ? result : BOTTLE_INTERNAL;
+}
+
 enum bottle_result bottle_swap_sidecar(struct bottle *bottle, struct sidecar *sidecar,
                                        const struct request *request, const char *text,
                                        const struct directory *directory)
 {
     CLEANUP_SIDECAR struct sidecar successor = {.plugin = sidecar->plugin};
     CLEANUP_FREE char *old_target = NULL;
-    CLEANUP_FREE char *recorded = strdup(text_member(sidecar->record, "target"));
 
-    if (recorded == NULL || !running_target(sidecar, bottle, &old_target) ||
-        !prepare_successor(&successor, sidecar, bottle, request, text, directory) ||
-        !set_short_target(sidecar, bottle) || !state_save(directory, bottle))
+    if (!running_target(sidecar, bottle, &old_target) ||
+        !prepare_successor(&successor, sidecar, bottle, request, text, directory))
         return BOTTLE_INTERNAL;
-    enum bottle_result result = start_sidecar(&successor, old_target);
-    if (result != BOTTLE_OK) {
-        if (!set_text(sidecar->record, "target", recorded) || !state_save(directory, bottle))
-            return BOTTLE_INTERNAL;
+    bool moves = strcmp(text_member(successor.record, "backend"),
+                        text_member(sidecar->record, "backend")) != 0;
+    enum bottle_result result =
+        (moves ? swap_across : swap_in_place)(bottle, sidecar, &successor, old_target, directory);
+    if (result != BOTTLE_OK)
         return result;
-    }
-    (void)printf("%s swapped: %s took over from %s\n", text_member(successor.record, "sidecar"),
-                 text_member(successor.record, "target"), old_target);
-    if (!set_short_target(&successor, bottle))
-        return BOTTLE_INTERNAL;
-    const struct sidecar old = *sidecar;
-    *sidecar = successor;
-    successor = old;
-    return state_save(directory, bottle) && bound_drain(sidecar, old_target, request->grace_ms)
+    struct sidecar *swapped = moves ? bottle_twin(bottle, sidecar) : sidecar;
+    (void)printf("%s swapped: %s took over from %s\n", text_member(swapped->record, "sidecar"),
+                 text_member(swapped->record, "target"), old_target);
+    return set_short_target(swapped, bottle) && state_save(directory, bottle) &&
+                   bound_drain(swapped, old_target, request->grace_ms)
                ? BOTTLE_OK
                : BOTTLE_INTERNAL;
 }

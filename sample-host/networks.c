@@ -76,23 +76,18 @@ static bool provide_network(struct engine *engine, const struct sidecar *sidecar
     return result == BOTTLE_OK || fail("%s", failure.message);
 }
 
-bool networks_provide(struct bottle *bottle)
+bool networks_provide(struct bottle *bottle, const struct sidecar *sidecar)
 {
     CLEANUP_ENGINE struct engine *engine = NULL;
     char owner[ENGINE_OWNER_SIZE];
 
-    if (!open_engine(&engine, owner)) {
-        bottle->in_engine = false;
+    if (!sidecar_is_in_engine(sidecar))
+        return true;
+    if (!open_engine(&engine, owner))
         return false;
-    }
-    for (size_t i = 0; i < bottle->count; i++) {
-        const struct sidecar *sidecar = &bottle->sidecars[i];
-        if (strcmp(text_member(sidecar->record, "backend"), "docker") == 0 &&
-            (!provide_network(engine, sidecar, true, bottle->slug, owner) ||
-             !provide_network(engine, sidecar, false, bottle->slug, owner)))
-            return false;
-    }
-    return true;
+    bottle->in_engine = true;
+    return provide_network(engine, sidecar, true, bottle->slug, owner) &&
+           provide_network(engine, sidecar, false, bottle->slug, owner);
 }
 
 /* ---- removing ---- */

@@ -105,7 +105,8 @@ struct sidecar {
 struct bottle {
     char *name;
     char *slug;
-    struct sidecar sidecars[SIDECAR_MAX];
+    /* One that moved to another backend comes twice, as what it left may still drain. */
+    struct sidecar sidecars[2 * SIDECAR_MAX];
     size_t count;
     bool in_engine; /* there may be networks of the slug's (networks.c) */
 };
@@ -169,6 +170,9 @@ enum bottle_result bottle_swap_sidecar(struct bottle *bottle, struct sidecar *si
 
 /* As it is written down: start has returned. */
 bool sidecar_is_started(const struct sidecar *sidecar);
+bool sidecar_is_in_engine(const struct sidecar *sidecar);
+/* The other one of a sidecar that comes twice; NULL. */
+struct sidecar *bottle_twin(struct bottle *bottle, const struct sidecar *sidecar);
 
 /* What a sidecar says of itself.  BOTTLE_NOT_FOUND: it does not run.  Anything else was reported. */
 enum bottle_result sidecar_status(const struct sidecar *sidecar, json_object **status);
@@ -222,10 +226,10 @@ bool state_walk(const struct directory *root, const struct request *request, sta
 void network_name(char name[NETWORK_NAME_SIZE], bool internal, const char *slug);
 
 /*
- * Makes those of the bottle's own networks that its plans name and the engine has not.  Where no engine
- * answers there is nothing to remove: in_engine becomes false.
+ * Makes those of the bottle's own networks that the sidecar's plan names and the engine has not, if it is
+ * to run there.  Sets in_engine, unless no engine answers: there is nothing to remove then.
  */
-bool networks_provide(struct bottle *bottle);
+bool networks_provide(struct bottle *bottle, const struct sidecar *sidecar);
 /* Removes those that networks_provide() made for the slug. */
 bool networks_remove(const char *slug);
 /* Removes this user's containers and networks of slugs that are not written down; says which. */

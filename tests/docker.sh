@@ -323,7 +323,7 @@ leaves_other_networks() {
 # ---- whose it is ----
 
 conflicts() {
-    fails_with 'slug "web" has a running gate already' gate_tool_start web
+    fails_with 'slug "web" runs ssh_gate already' gate_tool_start web
     in_container agent ssh gitea true
 }
 
@@ -347,7 +347,7 @@ replaces_a_dead_gate() {
 
 leaves_a_strangers_container() {
     docker create --name claude-bottle-ssh-gate-mine --label "$engine_label" "$image" true
-    fails_with 'is no gate of ssh_gate' gate_tool_start mine
+    fails_with 'is none of ssh_gate' gate_tool_start mine
     gate_tool stop docker:mine
     fails_with 'not found:' gate_tool status docker:mine
     docker rm claude-bottle-ssh-gate-mine

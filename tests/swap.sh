@@ -211,7 +211,7 @@ fails_and_leaves_all() {
     wait_until listens "$address:30011"
     leaves_all "$user" 1 "$address:30011" --manifest other.json
     kill "$listener"
-    leaves_all "$user" 1 'backend docker cannot take over' --backend docker
+    leaves_all "$user" 1 'start the engine' --backend docker
     leaves_all "$user" 1 'has no backend "third"' --backend third
     leaves_all "$user" 1 'major' --plugin "$newer_major"
     leaves_all "$user" 1 '/nowhere.so' --plugin /nowhere.so

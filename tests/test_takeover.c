@@ -378,11 +378,12 @@ Test(takeover, refuses_targets_that_it_cannot_take_over)
     expect_refused("native:never-was", "{}", BOTTLE_INVALID, "never-was");
     expect_refused("native:", "{}", BOTTLE_INVALID, "native:");
     expect_refused("", "{}", BOTTLE_INVALID, "");
-    expect_refused(docker, "{}", BOTTLE_UNSUPPORTED, docker);
+    cr_assert_eq(setenv("DOCKER_HOST", "unix:///nonexistent/engine.sock", 1), 0);
+    expect_refused(docker, "{}", BOTTLE_UNAVAILABLE, "/nonexistent/engine.sock");
     cr_expect_eq(bottle_plugin_start(gate.plugin, NULL, gate.plan, "docker", "{}", gate.target,
                                      &target, &message),
-                 BOTTLE_UNSUPPORTED);
-    expect_part(message, "backend docker cannot take over from native:");
+                 BOTTLE_UNAVAILABLE);
+    expect_part(message, "/nonexistent/engine.sock");
     CLEANUP_FREE char *never = NULL;
     cr_assert_gt(asprintf(&never, "native:%s:0123456789abcdef", gate.slug), 0);
     expect_refused(never, "{}", BOTTLE_NOT_FOUND, never);

@@ -3,7 +3,7 @@
  * docker.c: the backend that runs the gate as a container, with the engine of $DOCKER_HOST.
  *
  * A gate is its container: claude-bottle-ssh-gate-SLUG, which is also the host name that the agent
- * dials.  Nothing else is kept, so nothing can go stale.  Of the two programs that can be in it
+ * dials (gate.c).  Nothing else is kept, so nothing can go stale.  Of the two programs that can be in it
  *
  *   the relay     answers for itself: status and drain run its program once more inside
  *                 (relay/control_command.h), so no port is opened for them; when it ends, the engine
@@ -17,27 +17,155 @@
 
 #include "common/cleanup.h"
 #include "common/utf8.h"
+#include "common/wait.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-static enum bottle_result remove_gate(struct engine *engine, const struct target *target,
-                                      struct failure *failure)
-{
-    CLEANUP_JSON json_object *container = NULL;
-    enum bottle_result result = gate_find(engine, target, &container, failure);
+#define CUT_TRIES 50
 
-    if (result != BOTTLE_OK)
-        return result == BOTTLE_NOT_FOUND ? BOTTLE_OK : result;
+/* ---- stop ---- */
+
+static enum bottle_result stop_container(struct engine *engine, json_object *found,
+                                         struct failure *failure)
+{
     /* So that its peers see their connections end; /bin/sh as the first process hears no signal. */
-    if (gate_is_running(container) && !gate_runs_script(container)) {
-        result = engine_call(engine, "POST", NULL, NULL, failure, "/containers/%s/stop?t=2",
-                             object_text(container, "Id"));
+    if (container_is_running(found) && !gate_runs_script(found)) {
+        enum bottle_result result =
+            engine_call(engine, "POST", NULL, NULL, failure, "/containers/%s/stop?t=2",
+                        object_text(found, "Id"));
         if (result != BOTTLE_OK && result != BOTTLE_NOT_FOUND && result != BOTTLE_CONFLICT)
             return result;
     }
-    return gate_remove_container(engine, object_text(container, "Id"), failure);
+    return container_remove(engine, object_text(found, "Id"), failure);
+}
+
+static enum bottle_result inspect(struct engine *engine, json_object *listed, json_object **found,
+                                  struct failure *failure)
+{
+    return engine_call(engine, "GET", NULL, found, failure, "/containers/%s/json",
+                       object_text(listed, "Id"));
+}
+
+/* Of the slug: those that took over, or the one that their network is. */
+static enum bottle_result stop_listed(struct engine *engine, json_object *list, bool holders,
+                                      struct failure *failure)
+{
+    for (size_t i = 0; i < json_object_array_length(list); i++) {
+        CLEANUP_JSON json_object *found = NULL;
+        enum bottle_result result =
+            inspect(engine, json_object_array_get_idx(list, i), &found, failure);
+        if (result == BOTTLE_NOT_FOUND)
+            continue;
+        bool is_holder = strcmp(gate_network_holder(found), object_text(found, "Id")) == 0;
+        if (result == BOTTLE_OK && is_holder == holders)
+            result = stop_container(engine, found, failure);
+        if (result != BOTTLE_OK)
+            return result;
+    }
+    return BOTTLE_OK;
+}
+
+static enum bottle_result stop_all(struct engine *engine, const char *slug, struct failure *failure)
+{
+    for (;;) {
+        CLEANUP_JSON json_object *list = NULL;
+        enum bottle_result result = gate_list(engine, slug, &list, failure);
+        if (result != BOTTLE_OK || json_object_array_length(list) == 0)
+            return result;
+        result = stop_listed(engine, list, false, failure);
+        if (result == BOTTLE_OK)
+            result = stop_listed(engine, list, true, failure);
+        if (result != BOTTLE_OK)
+            return result;
+    }
+}
+
+/* Ends the connections of a relay that others need for its network. */
+static enum bottle_result cut_connections(struct engine *engine, json_object *found,
+                                          const struct target *target, struct failure *failure)
+{
+    CLEANUP_FREE char *said = NULL;
+    enum bottle_result result = gate_ask(engine, found, target, "drain", "0", &said, failure);
+
+    for (int i = 0; i < CUT_TRIES && result == BOTTLE_OK; i++) {
+        CLEANUP_JSON json_object *status = NULL;
+        result = gate_status(engine, found, target, &status, failure);
+        if (result == BOTTLE_OK &&
+            json_object_get_int64(object_member(status, "connections_now")) == 0)
+            return BOTTLE_OK;
+        wait_pause(CONTAINER_PAUSE_MS);
+    }
+    if (result != BOTTLE_OK)
+        return result;
+    return failure_set(failure, BOTTLE_TIMEOUT, "docker:%s:%s does not end its connections",
+                       target->slug, target->instance);
+}
+
+/* used: out: another container of the slug is in the network of the one with that ID */
+static enum bottle_result look_for_users(struct engine *engine, const char *slug, const char *id,
+                                         bool *used, struct failure *failure)
+{
+    CLEANUP_JSON json_object *list = NULL;
+    enum bottle_result result = gate_list(engine, slug, &list, failure);
+
+    *used = false;
+    for (size_t i = 0; result == BOTTLE_OK && !*used && i < json_object_array_length(list); i++) {
+        CLEANUP_JSON json_object *found = NULL;
+        result = inspect(engine, json_object_array_get_idx(list, i), &found, failure);
+        *used = result == BOTTLE_OK && strcmp(object_text(found, "Id"), id) != 0 &&
+                strcmp(gate_network_holder(found), id) == 0;
+        if (result == BOTTLE_NOT_FOUND)
+            result = BOTTLE_OK;
+    }
+    return result;
+}
+
+/* The first of several, if it is there for its network alone: it would end by itself, but a little later. */
+static enum bottle_result remove_idle(struct engine *engine, const char *slug, const char *id,
+                                      struct failure *failure)
+{
+    CLEANUP_JSON json_object *found = NULL;
+    CLEANUP_JSON json_object *status = NULL;
+    struct target first = {0};
+    bool used;
+    enum bottle_result result = look_for_users(engine, slug, id, &used, failure);
+
+    if (result != BOTTLE_OK || used)
+        return result;
+    result = engine_call(engine, "GET", NULL, &found, failure, "/containers/%s/json", id);
+    if (result != BOTTLE_OK)
+        return result == BOTTLE_NOT_FOUND ? BOTTLE_OK : result;
+    (void)snprintf(first.slug, sizeof first.slug, "%s", slug);
+    (void)snprintf(first.instance, sizeof first.instance, "%s",
+                   container_label(found, LABEL_INSTANCE));
+    result = gate_status(engine, found, &first, &status, failure);
+    if (result == BOTTLE_OK && json_object_get_int64(object_member(status, "connections_now")) > 0)
+        return BOTTLE_OK; /* it drains */
+    return stop_container(engine, found, failure);
+}
+
+static enum bottle_result stop_instance(struct engine *engine, const struct target *target,
+                                        struct failure *failure)
+{
+    CLEANUP_JSON json_object *found = NULL;
+    bool used = false;
+    enum bottle_result result = gate_find(engine, target, &found, failure);
+
+    if (result != BOTTLE_OK)
+        return result == BOTTLE_NOT_FOUND ? BOTTLE_OK : result;
+    const char *id = object_text(found, "Id"), *holder = gate_network_holder(found);
+    if (container_is_running(found))
+        result = look_for_users(engine, target->slug, id, &used, failure);
+    if (result != BOTTLE_OK)
+        return result;
+    if (used)
+        return cut_connections(engine, found, target, failure);
+    result = stop_container(engine, found, failure);
+    return result == BOTTLE_OK && strcmp(holder, id) != 0
+               ? remove_idle(engine, target->slug, holder, failure)
+               : result;
 }
 
 static enum bottle_result docker_stop(const struct target *target, struct failure *failure)
@@ -45,63 +173,13 @@ static enum bottle_result docker_stop(const struct target *target, struct failur
     CLEANUP_ENGINE struct engine *engine = NULL;
     enum bottle_result result = engine_open(ENGINE_TIMEOUT_MS, &engine, failure);
 
-    return result == BOTTLE_OK ? remove_gate(engine, target, failure) : result;
-}
-
-static enum bottle_result find_running(struct engine *engine, const struct target *target,
-                                       json_object **container, struct failure *failure)
-{
-    CLEANUP_JSON json_object *found = NULL;
-    enum bottle_result result = gate_find(engine, target, &found, failure);
-
     if (result != BOTTLE_OK)
         return result;
-    if (!gate_is_running(found))
-        return failure_set(failure, BOTTLE_NOT_FOUND,
-                           "the gate docker:%s does not run: its container is %s, with exit "
-                           "status %s; stop removes it",
-                           target->slug, object_text(object_member(found, "State"), "Status"),
-                           object_text(object_member(found, "State"), "ExitCode"));
-    *container = steal_pointer(&found);
-    return BOTTLE_OK;
+    return target->instance[0] ? stop_instance(engine, target, failure)
+                               : stop_all(engine, target->slug, failure);
 }
 
-/*
- * Runs the relay's program as a client of the relay.
- * @said: out: what it said; empty if the container ended meanwhile
- */
-static enum bottle_result ask_relay(struct engine *engine, json_object *container,
-                                    const char *const *request, char **said,
-                                    struct failure *failure)
-{
-    enum bottle_result result =
-        gate_exec(engine, object_text(container, "Id"), request, said, failure);
-
-    if (result == BOTTLE_NOT_FOUND)
-        return failure_set(failure, BOTTLE_NOT_FOUND, "the gate docker:%s has just ended",
-                           gate_label(container, LABEL_SLUG));
-    return result;
-}
-
-static enum bottle_result relay_status(struct engine *engine, json_object *container,
-                                       json_object **status, struct failure *failure)
-{
-    const char *slug = gate_label(container, LABEL_SLUG);
-    const char *const request[] = {RELAY_PATH, "control", slug, "status", NULL};
-    CLEANUP_FREE char *said = NULL;
-    enum bottle_result result = ask_relay(engine, container, request, &said, failure);
-
-    if (result != BOTTLE_OK)
-        return result;
-    CLEANUP_JSON json_object *parsed = json_tokener_parse(said);
-    if (!json_object_is_type(parsed, json_type_object))
-        return failure_set(failure, BOTTLE_UNAVAILABLE,
-                           "the relay of docker:%s does not answer: %s", slug, EXCERPT(said));
-    json_object_object_del(parsed, "instance");
-    json_object_object_del(parsed, "pid"); /* a number of the container's own */
-    *status = steal_pointer(&parsed);
-    return BOTTLE_OK;
-}
+/* ---- status ---- */
 
 /* Since when it runs, by this machine's clock; the engine's may be another. */
 static int64_t uptime_ms(json_object *container)
@@ -121,15 +199,39 @@ static enum bottle_result script_status(json_object *container, json_object **st
                                         struct failure *failure)
 {
     CLEANUP_JSON json_object *made = json_object_new_object();
-    json_object *upstreams = json_tokener_parse(gate_label(container, LABEL_UPSTREAMS));
+    json_object *upstreams = json_tokener_parse(container_label(container, LABEL_UPSTREAMS));
 
     if (!object_add(made, "upstreams", upstreams) ||
-        !object_add_text(made, "slug", gate_label(container, LABEL_SLUG)) ||
+        !object_add_text(made, "slug", container_label(container, LABEL_SLUG)) ||
         !object_add_text(made, "state", "serving") ||
         !object_add(made, "uptime_ms", json_object_new_int64(uptime_ms(container))))
         return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
     *status = steal_pointer(&made);
     return BOTTLE_OK;
+}
+
+/* By what the relay says: the one that answers for a slug may be in another container. */
+static enum bottle_result relay_status(struct engine *engine, const struct target *target,
+                                       json_object **container, json_object **status,
+                                       struct failure *failure)
+{
+    CLEANUP_JSON json_object *said = NULL;
+    struct target answering = *target;
+    enum bottle_result result = gate_status(engine, *container, target, &said, failure);
+
+    if (result != BOTTLE_OK)
+        return result;
+    (void)snprintf(answering.instance, sizeof answering.instance, "%s",
+                   object_text(said, "instance"));
+    if (strcmp(container_label(*container, LABEL_INSTANCE), answering.instance) != 0) {
+        CLEANUP_JSON json_object *of_slug = *container;
+        *container = NULL;
+        result = gate_find(engine, &answering, container, failure);
+    }
+    json_object_object_del(said, "instance");
+    json_object_object_del(said, "pid"); /* a number of the container's own */
+    *status = steal_pointer(&said);
+    return result;
 }
 
 static enum bottle_result docker_status(const struct target *target, json_object **status,
@@ -139,21 +241,23 @@ static enum bottle_result docker_status(const struct target *target, json_object
     CLEANUP_JSON json_object *container = NULL;
     CLEANUP_JSON json_object *made = NULL;
     CLEANUP_FREE char *full = NULL;
-    char name[CONTAINER_NAME_SIZE];
+    char address[CONTAINER_NAME_SIZE];
     enum bottle_result result = engine_open(ENGINE_TIMEOUT_MS, &engine, failure);
 
     if (result == BOTTLE_OK)
-        result = find_running(engine, target, &container, failure);
+        result = gate_find_running(engine, target, &container, failure);
     if (result == BOTTLE_OK)
-        result = gate_runs_script(container) ? script_status(container, &made, failure)
-                                             : relay_status(engine, container, &made, failure);
+        result = gate_runs_script(container)
+                     ? script_status(container, &made, failure)
+                     : relay_status(engine, target, &container, &made, failure);
     if (result != BOTTLE_OK)
         return result;
-    gate_container_name(target->slug, name);
-    if (asprintf(&full, "docker:%s:%s", target->slug, gate_label(container, LABEL_INSTANCE)) < 0)
+    (void)gate_container(engine, target, address);
+    if (asprintf(&full, "docker:%s:%s", target->slug, container_label(container, LABEL_INSTANCE)) <
+        0)
         full = NULL;
     if (!full || !object_add_text(made, "target", full) ||
-        !object_add_text(made, "address", name) ||
+        !object_add_text(made, "address", address) ||
         !object_add_text(made, "container", object_text(container, "Id")) ||
         !object_add_text(made, "image", object_text(object_member(container, "Config"), "Image")))
         return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
@@ -161,50 +265,26 @@ static enum bottle_result docker_status(const struct target *target, json_object
     return BOTTLE_OK;
 }
 
-/* The engine would start a relay again that ended because it had drained. */
-static enum bottle_result end_restarts(struct engine *engine, json_object *container,
-                                       struct failure *failure)
-{
-    json_object *policy = object_member(object_member(container, "HostConfig"), "RestartPolicy");
-    const char *name = object_text(policy, "Name");
+/* ---- drain ---- */
 
-    if (!name[0] || strcmp(name, "no") == 0)
-        return BOTTLE_OK;
-    CLEANUP_JSON json_object *body = json_tokener_parse("{\"RestartPolicy\": {\"Name\": \"no\"}}");
-    if (!body)
-        return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
-    enum bottle_result result = engine_call(engine, "POST", body, NULL, failure,
-                                            "/containers/%s/update", object_text(container, "Id"));
-    if (result != BOTTLE_NOT_FOUND)
-        return result;
-    return failure_set(failure, BOTTLE_UNSUPPORTED,
-                       "engine %s cannot change the restart policy \"%s\", with which a gate that "
-                       "has drained would come back: stop docker:%s",
-                       engine_address(engine), name, gate_label(container, LABEL_SLUG));
-}
-
-static enum bottle_result docker_drain(const struct target *target, int64_t grace_ms,
-                                       struct failure *failure)
+/* container: out: as it was before */
+static enum bottle_result end_accepting(struct engine *engine, const struct target *target,
+                                        const char *operation, const char *argument,
+                                        json_object **container, struct failure *failure)
 {
-    CLEANUP_ENGINE struct engine *engine = NULL;
-    CLEANUP_JSON json_object *container = NULL;
     CLEANUP_FREE char *said = NULL;
-    char grace[24];
-    const char *const request[] = {RELAY_PATH, "control", target->slug, "drain", grace, NULL};
-    enum bottle_result result = engine_open(ENGINE_TIMEOUT_MS, &engine, failure);
+    enum bottle_result result = gate_find_running(engine, target, container, failure);
 
-    (void)snprintf(grace, sizeof grace, "%lld", (long long)grace_ms);
-    if (result == BOTTLE_OK)
-        result = find_running(engine, target, &container, failure);
-    if (result == BOTTLE_OK && gate_runs_script(container))
+    if (result == BOTTLE_OK && gate_runs_script(*container))
         return failure_set(failure, BOTTLE_UNSUPPORTED,
                            "the gate docker:%s runs the script of an image, which cannot drain; "
                            "stop it, or start it without an image",
                            target->slug);
+    /* The engine would start a relay again that ended because it had drained. */
+    if (result == BOTTLE_OK && strcmp(gate_restart_policy(*container), "no") != 0)
+        result = gate_set_restart_policy(engine, *container, "no", failure);
     if (result == BOTTLE_OK)
-        result = end_restarts(engine, container, failure);
-    if (result == BOTTLE_OK)
-        result = ask_relay(engine, container, request, &said, failure);
+        result = gate_ask(engine, *container, target, operation, argument, &said, failure);
     /* It says something only to complain: a relay with no connections is gone at once. */
     if (result == BOTTLE_OK && said[0])
         result =
@@ -213,10 +293,62 @@ static enum bottle_result docker_drain(const struct target *target, int64_t grac
     return result;
 }
 
+static enum bottle_result docker_drain(const struct target *target, int64_t grace_ms,
+                                       struct failure *failure)
+{
+    CLEANUP_ENGINE struct engine *engine = NULL;
+    CLEANUP_JSON json_object *container = NULL;
+    char grace[24];
+    enum bottle_result result = engine_open(ENGINE_TIMEOUT_MS, &engine, failure);
+
+    if (result != BOTTLE_OK)
+        return result;
+    (void)snprintf(grace, sizeof grace, "%lld", (long long)grace_ms);
+    return end_accepting(engine, target, "drain", grace, &container, failure);
+}
+
+/*
+ * The name is free then for another gate of the slug, and leads the agent there.  Not with Podman, which
+ * goes on to answer with the old address: there the name is taken until the gate has ended.
+ */
+static enum bottle_result let_name_go(struct engine *engine, const struct target *target,
+                                      struct failure *failure)
+{
+    CLEANUP_JSON json_object *found = NULL;
+    char name[CONTAINER_NAME_SIZE], other_name[CONTAINER_NAME_SIZE];
+    const struct container wanted = gate_container(engine, target, name);
+    struct target own = *target;
+
+    enum bottle_result result = container_find(&wanted, &found, failure);
+    if (result != BOTTLE_OK || engine_is_podman(engine))
+        return result == BOTTLE_NOT_FOUND ? BOTTLE_OK : result;
+    (void)snprintf(own.instance, sizeof own.instance, "%s", container_label(found, LABEL_INSTANCE));
+    gate_name_successor(&own, other_name);
+    result = engine_call(engine, "POST", NULL, NULL, failure, "/containers/%s/rename?name=%s",
+                         object_text(found, "Id"), other_name);
+    return result == BOTTLE_NOT_FOUND ? BOTTLE_OK : result;
+}
+
+static enum bottle_result docker_yield(const struct target *target, struct failure *failure)
+{
+    CLEANUP_ENGINE struct engine *engine = NULL;
+    CLEANUP_JSON json_object *container = NULL;
+    struct target of_slug = *target;
+    enum bottle_result result = engine_open(ENGINE_TIMEOUT_MS, &engine, failure);
+
+    if (result == BOTTLE_OK)
+        result = end_accepting(engine, target, "yield", NULL, &container, failure);
+    if (result != BOTTLE_OK)
+        return result;
+    of_slug.instance[0] = '\0';
+    return let_name_go(engine, &of_slug, failure);
+}
+
 const struct backend backend_docker = {
     .name = "docker",
     .start = docker_start,
     .stop = docker_stop,
     .drain = docker_drain,
+    .yield = docker_yield,
     .status = docker_status,
 };

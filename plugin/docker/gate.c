@@ -1,99 +1,195 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * gate.c: the container of a gate, whoever started it.
+ * gate.c: a gate that is there, in its container, or in several.
  *
- * Its labels say whose it is.  The name alone proves nothing: a container that somebody else gave it
- * is never touched.
+ * A gate starts as the container claude-bottle-ssh-gate-SLUG.  One that takes over is in a container of
+ * its own, claude-bottle-ssh-gate-SLUG-INSTANCE, in the network of the first one (takeover.c).  So the first is
+ * there as long as any, and what is asked in it of the slug, the relay answers that serves.  A gate
+ * that a gate of another backend took over from is renamed alike.
  */
 #include "docker.h"
 
 #include "common/cleanup.h"
-#include "common/wait.h"
+#include "common/utf8.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define FIND_TRIES 3
-
-void gate_container_name(const char *slug, char name[CONTAINER_NAME_SIZE])
+struct container gate_container(struct engine *engine, const struct target *target, char *name)
 {
-    (void)snprintf(name, CONTAINER_NAME_SIZE, CONTAINER_PREFIX "%s", slug);
+    (void)snprintf(name, CONTAINER_NAME_SIZE, CONTAINER_PREFIX "%s", target->slug);
+    return (struct container){.engine = engine,
+                              .sidecar = SIDECAR_NAME,
+                              .slug = target->slug,
+                              .instance = target->instance,
+                              .name = name};
 }
 
-const char *gate_label(json_object *container, const char *key)
+void gate_name_successor(const struct target *target, char *name)
 {
-    return object_text(object_member(object_member(container, "Config"), "Labels"), key);
+    (void)snprintf(name, CONTAINER_NAME_SIZE, CONTAINER_PREFIX "%s-%s", target->slug,
+                   target->instance);
 }
 
-bool gate_runs_script(json_object *container)
+bool gate_runs_script(json_object *found)
 {
-    return strcmp(gate_label(container, LABEL_PROGRAM), PROGRAM_SCRIPT) == 0;
+    return strcmp(container_label(found, LABEL_PROGRAM), PROGRAM_SCRIPT) == 0;
 }
 
-bool gate_is_running(json_object *container)
+const char *gate_network_holder(json_object *found)
 {
-    return json_object_get_boolean(object_member(object_member(container, "State"), "Running"));
+    json_object *host_config = object_member(found, "HostConfig");
+    const char *mode = object_text(host_config, "NetworkMode");
+
+    return strncmp(mode, NETWORK_OF, strlen(NETWORK_OF)) == 0 ? mode + strlen(NETWORK_OF)
+                                                              : object_text(found, "Id");
+}
+
+enum bottle_result gate_list(struct engine *engine, const char *slug, json_object **list,
+                             struct failure *failure)
+{
+    CLEANUP_FREE char *filter = NULL;
+    CLEANUP_FREE char *escaped = NULL;
+
+    if (asprintf(&filter,
+                 "{\"label\": [\"" LABEL_SIDECAR "=" SIDECAR_NAME "\", \"" LABEL_SLUG "=%s\"]}",
+                 slug) < 0)
+        filter = NULL;
+    if (!filter || !(escaped = engine_escape(filter)))
+        return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
+    enum bottle_result result = engine_call(engine, "GET", NULL, list, failure,
+                                            "/containers/json?all=1&filters=%s", escaped);
+    if (result != BOTTLE_OK || json_object_is_type(*list, json_type_array))
+        return result;
+    return failure_set(failure, BOTTLE_UNAVAILABLE, "engine %s: its list of containers is none",
+                       engine_address(engine));
+}
+
+/* One that let its name go drains without it. */
+static enum bottle_result find_any(struct engine *engine, const struct target *target,
+                                   json_object **found, struct failure *failure)
+{
+    CLEANUP_JSON json_object *list = NULL;
+    enum bottle_result result = gate_list(engine, target->slug, &list, failure);
+
+    if (result == BOTTLE_OK && json_object_array_length(list) == 0)
+        return failure_set(failure, BOTTLE_NOT_FOUND, "engine %s has no gate docker:%s",
+                           engine_address(engine), target->slug);
+    if (result != BOTTLE_OK)
+        return result;
+    return engine_call(engine, "GET", NULL, found, failure, "/containers/%s/json",
+                       object_text(json_object_array_get_idx(list, 0), "Id"));
 }
 
 enum bottle_result gate_find(struct engine *engine, const struct target *target,
-                             json_object **container, struct failure *failure)
+                             json_object **found, struct failure *failure)
 {
     char name[CONTAINER_NAME_SIZE];
-    CLEANUP_JSON json_object *found = NULL;
+    const struct container wanted = gate_container(engine, target, name);
+    enum bottle_result result = container_find(&wanted, found, failure);
 
-    gate_container_name(target->slug, name);
-    enum bottle_result result = BOTTLE_UNAVAILABLE;
-    /* Podman answers 500 for a container that is just being removed. */
-    for (int i = 0; i < FIND_TRIES && result == BOTTLE_UNAVAILABLE; i++) {
-        if (i > 0)
-            wait_pause(PAUSE_MS);
-        result = engine_call(engine, "GET", NULL, &found, failure, "/containers/%s/json", name);
-    }
-    if (result != BOTTLE_OK && result != BOTTLE_NOT_FOUND)
+    if (result != BOTTLE_NOT_FOUND)
         return result;
-    bool is_ours = strcmp(gate_label(found, LABEL_SIDECAR), SIDECAR_NAME) == 0 &&
-                   strcmp(gate_label(found, LABEL_SLUG), target->slug) == 0;
-    bool is_meant =
-        !target->instance[0] || strcmp(gate_label(found, LABEL_INSTANCE), target->instance) == 0;
-    if (!is_ours || !is_meant)
+    if (!target->instance[0])
+        return find_any(engine, target, found, failure);
+    gate_name_successor(target, name);
+    return container_find(&wanted, found, failure);
+}
+
+enum bottle_result gate_find_running(struct engine *engine, const struct target *target,
+                                     json_object **found, struct failure *failure)
+{
+    CLEANUP_JSON json_object *named = NULL;
+    enum bottle_result result = gate_find(engine, target, &named, failure);
+
+    if (result != BOTTLE_OK)
+        return result;
+    if (!container_is_running(named))
         return failure_set(failure, BOTTLE_NOT_FOUND,
-                           "engine %s has no gate docker:%s%s%s (container %s)",
-                           engine_address(engine), target->slug, target->instance[0] ? ":" : "",
-                           target->instance, name);
-    *container = steal_pointer(&found);
+                           "the gate docker:%s does not run: its container is %s, with exit "
+                           "status %s; stop removes it",
+                           target->slug, object_text(object_member(named, "State"), "Status"),
+                           object_text(object_member(named, "State"), "ExitCode"));
+    *found = steal_pointer(&named);
     return BOTTLE_OK;
 }
 
-/* Of a container that has just ended, Docker says 409 or 404 and Podman 500: so it is looked at. */
-enum bottle_result gate_exec(struct engine *engine, const char *id, const char *const *command,
-                             char **output, struct failure *failure)
-{
-    CLEANUP_JSON json_object *container = NULL;
-    struct failure looking;
-    enum bottle_result result = engine_exec(engine, id, command, output, failure);
+/* ---- asking the relay ---- */
 
-    if (result == BOTTLE_OK || result == BOTTLE_TIMEOUT)
-        return result;
-    enum bottle_result looked =
-        engine_call(engine, "GET", NULL, &container, &looking, "/containers/%s/json", id);
-    if (looked == BOTTLE_NOT_FOUND || (looked == BOTTLE_OK && !gate_is_running(container)))
-        return failure_set(failure, BOTTLE_NOT_FOUND, "container %s has just ended", id);
+enum bottle_result gate_ask(struct engine *engine, json_object *found, const struct target *target,
+                            const char *operation, const char *argument, char **said,
+                            struct failure *failure)
+{
+    char of[PLAN_SLUG_SIZE + TARGET_INSTANCE_SIZE + 1];
+    const char *const request[] = {RELAY_PATH, "control", of, operation, argument, NULL};
+
+    (void)snprintf(of, sizeof of, "%s%s%s", target->slug, target->instance[0] ? ":" : "",
+                   target->instance);
+    enum bottle_result result =
+        container_exec(engine, object_text(found, "Id"), request, said, failure);
+    if (result == BOTTLE_NOT_FOUND)
+        return failure_set(failure, BOTTLE_NOT_FOUND, "the gate docker:%s has just ended", of);
     return result;
 }
 
-/* The engine may be removing it already: then it is gone a little later. */
-enum bottle_result gate_remove_container(struct engine *engine, const char *id,
-                                         struct failure *failure)
+static enum bottle_result ask_status(struct engine *engine, json_object *found,
+                                     const struct target *target, json_object **status,
+                                     struct failure *failure)
 {
-    int64_t end_ms = wait_now_ms() + ENGINE_TIMEOUT_MS;
-    enum bottle_result result;
+    CLEANUP_FREE char *said = NULL;
+    enum bottle_result result = gate_ask(engine, found, target, "status", NULL, &said, failure);
 
-    for (;;) {
-        result =
-            engine_call(engine, "DELETE", NULL, NULL, failure, "/containers/%s?force=1&v=1", id);
-        if (result != BOTTLE_CONFLICT || wait_now_ms() > end_ms)
-            break;
-        wait_pause(PAUSE_MS);
-    }
-    return result == BOTTLE_NOT_FOUND ? BOTTLE_OK : result;
+    if (result != BOTTLE_OK)
+        return result;
+    CLEANUP_JSON json_object *parsed = json_tokener_parse(said);
+    if (!json_object_is_type(parsed, json_type_object))
+        return failure_set(failure, BOTTLE_UNAVAILABLE,
+                           "the relay of docker:%s does not answer: %s", target->slug,
+                           EXCERPT(said));
+    *status = steal_pointer(&parsed);
+    return BOTTLE_OK;
+}
+
+enum bottle_result gate_status(struct engine *engine, json_object *found,
+                               const struct target *target, json_object **status,
+                               struct failure *failure)
+{
+    struct target own = *target;
+    enum bottle_result result = ask_status(engine, found, target, status, failure);
+
+    if (result != BOTTLE_UNAVAILABLE || target->instance[0])
+        return result;
+    /* None serves; this one may still drain. */
+    (void)snprintf(own.instance, sizeof own.instance, "%s", container_label(found, LABEL_INSTANCE));
+    return ask_status(engine, found, &own, status, failure);
+}
+
+/* ---- restarting ---- */
+
+const char *gate_restart_policy(json_object *found)
+{
+    json_object *host_config = object_member(found, "HostConfig");
+    const char *name = object_text(object_member(host_config, "RestartPolicy"), "Name");
+
+    return name[0] ? name : "no";
+}
+
+enum bottle_result gate_set_restart_policy(struct engine *engine, json_object *found,
+                                           const char *policy, struct failure *failure)
+{
+    json_object *wanted = json_object_new_object();
+    CLEANUP_JSON json_object *body = json_object_new_object();
+    const char *now = gate_restart_policy(found);
+    bool built = object_add_text(wanted, "Name", policy);
+
+    if (!object_add(body, "RestartPolicy", wanted) || !built)
+        return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
+    enum bottle_result result = engine_call(engine, "POST", body, NULL, failure,
+                                            "/containers/%s/update", object_text(found, "Id"));
+    if (result != BOTTLE_NOT_FOUND)
+        return result;
+    return failure_set(failure, BOTTLE_UNSUPPORTED,
+                       "engine %s cannot change the restart policy \"%s\", with which a gate that "
+                       "has drained would come back: stop docker:%s",
+                       engine_address(engine), now, container_label(found, LABEL_SLUG));
 }

@@ -17,7 +17,8 @@
 #define LAST_LINE_SIZE 256
 
 struct relay_word {
-    bool started;
+    const char *awaited; /* event */
+    bool said;
     char message[FAILURE_MESSAGE_SIZE]; /* of "start-failed"; empty: that was not said */
     char last_line[LAST_LINE_SIZE];
 };
@@ -29,31 +30,33 @@ static bool take_relay_line(void *context, char *line)
     const char *name = object_text(event, "event");
 
     (void)snprintf(word->last_line, sizeof word->last_line, "%s", line);
-    word->started = strcmp(name, "started") == 0;
+    word->said = strcmp(name, word->awaited) == 0;
     if (strcmp(name, "start-failed") == 0)
         (void)snprintf(word->message, sizeof word->message, "%s", object_text(event, "message"));
-    return !word->started && word->message[0] == '\0';
+    return !word->said && word->message[0] == '\0';
 }
 
-static enum bottle_result wait_for_relay(const struct docker_start *start, struct failure *failure)
+enum bottle_result docker_wait_for_relay(const struct docker_start *start, const char *event,
+                                         struct failure *failure)
 {
-    struct relay_word word = {0};
-    enum bottle_result result = engine_follow_log(
-        start->engine, start->id, start->options.start_timeout_ms, take_relay_line, &word, failure);
+    struct relay_word word = {.awaited = event};
+    enum bottle_result result =
+        engine_follow_log(start->container.engine, start->container.id,
+                          start->options.start_timeout_ms, take_relay_line, &word, failure);
 
-    if (word.started)
+    if (word.said)
         return BOTTLE_OK;
     if (word.message[0])
         return failure_set(failure, BOTTLE_UNAVAILABLE, "the relay in container %s: %s",
-                           start->name, word.message);
+                           start->container.name, word.message);
     if (result == BOTTLE_TIMEOUT)
         return failure_set(failure, BOTTLE_TIMEOUT,
                            "the relay in container %s was not ready within start_timeout_ms, %d ms",
-                           start->name, start->options.start_timeout_ms);
+                           start->container.name, start->options.start_timeout_ms);
     if (result == BOTTLE_OK || result == BOTTLE_NOT_FOUND || result == BOTTLE_CONFLICT)
         return failure_set(failure, BOTTLE_UNAVAILABLE,
-                           "the relay in container %s ended before it was ready%s%s", start->name,
-                           word.last_line[0] ? ": " : "", word.last_line);
+                           "the relay in container %s ended before it was ready%s%s",
+                           start->container.name, word.last_line[0] ? ": " : "", word.last_line);
     return result;
 }
 
@@ -89,12 +92,12 @@ static enum bottle_result script_ended(const struct docker_start *start, struct 
     char last_line[LAST_LINE_SIZE] = "nothing";
     struct failure ignored; /* without the log the message just says less */
 
-    (void)engine_follow_log(start->engine, start->id, start->options.engine_timeout_ms,
-                            take_last_line, last_line, &ignored);
+    (void)engine_follow_log(start->container.engine, start->container.id,
+                            start->options.engine_timeout_ms, take_last_line, last_line, &ignored);
     return failure_set(failure, BOTTLE_UNAVAILABLE,
                        "the script in container %s, image %s, ended before every port listened; "
                        "the image needs sh and socat; its last words: %s",
-                       start->name, start->options.image, last_line);
+                       start->container.name, start->options.image, last_line);
 }
 
 /* Needs no program but the shell that runs the script too. */
@@ -110,27 +113,31 @@ static enum bottle_result wait_for_script(const struct docker_start *start, stru
     do {
         CLEANUP_JSON json_object *container = NULL;
         CLEANUP_FREE char *table = NULL;
-        enum bottle_result result = gate_find(start->engine, &start->target, &container, failure);
-        if (result == BOTTLE_OK && !gate_is_running(container))
+        enum bottle_result result = container_find(&start->container, &container, failure);
+        if (result == BOTTLE_OK && !container_is_running(container))
             return script_ended(start, failure);
         if (result == BOTTLE_OK)
-            result = gate_exec(start->engine, start->id, COMMAND, &table, failure);
+            result = container_exec(start->container.engine, start->container.id, COMMAND, &table,
+                                    failure);
         if (result == BOTTLE_NOT_FOUND && container)
             continue; /* it ended just now; the next look shows */
         if (result != BOTTLE_OK)
             return result;
         if (all_listen(table, start->plan))
             return BOTTLE_OK;
-        wait_pause(PAUSE_MS);
+        wait_pause(CONTAINER_PAUSE_MS);
     } while (wait_now_ms() < end_ms);
     return failure_set(failure, BOTTLE_TIMEOUT,
                        "the script in container %s did not listen on every port within "
                        "start_timeout_ms, %d ms; the image %s needs sh and socat",
-                       start->name, start->options.start_timeout_ms, start->options.image);
+                       start->container.name, start->options.start_timeout_ms,
+                       start->options.image);
 }
 
 enum bottle_result docker_wait_until_ready(const struct docker_start *start,
                                            struct failure *failure)
 {
-    return start->options.image ? wait_for_script(start, failure) : wait_for_relay(start, failure);
+    if (start->options.image)
+        return wait_for_script(start, failure);
+    return docker_wait_for_relay(start, start->holder ? "ready" : "started", failure);
 }

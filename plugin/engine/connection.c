@@ -96,10 +96,12 @@ static size_t receive(char *bytes, size_t size, size_t count, void *context)
 /* CURLOPT_HEADERFUNCTION: a line with its end, which is no string. */
 static size_t receive_header(char *line, size_t size, size_t count, void *context)
 {
-    static const char NAME[] = "Api-Version:";
+    static const char NAME[] = "Api-Version:", PODMAN[] = "Libpod-API-Version:";
     struct engine *engine = context;
     size_t length = size * count;
 
+    if (length >= sizeof PODMAN && strncasecmp(line, PODMAN, sizeof PODMAN - 1) == 0)
+        engine->is_podman = true;
     if (length < sizeof NAME || strncasecmp(line, NAME, sizeof NAME - 1) != 0)
         return length;
     const char *value = line + sizeof NAME - 1;

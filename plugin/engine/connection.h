@@ -16,6 +16,7 @@ struct engine {
     int64_t timeout_ms;
     char announced[16];   /* the engine's API version, as each answer's header has it: "1.41" */
     char api_version[16]; /* what is spoken: "/v1.41" */
+    bool is_podman;
     char curl_error[CURL_ERROR_SIZE];
 };
 

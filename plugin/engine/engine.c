@@ -157,6 +157,11 @@ void engine_close(struct engine **engine)
     free(closed);
 }
 
+bool engine_is_podman(const struct engine *engine)
+{
+    return engine->is_podman;
+}
+
 const char *engine_address(const struct engine *engine)
 {
     return engine->address;

@@ -47,6 +47,9 @@ enum bottle_result engine_open(int64_t timeout_ms, struct engine **engine, struc
 void engine_close(struct engine **engine);
 #define CLEANUP_ENGINE __attribute__((cleanup(engine_close)))
 
+/* For what Podman's service answers without doing it. */
+bool engine_is_podman(const struct engine *engine);
+
 /* For messages; lives as long as the engine. */
 const char *engine_address(const struct engine *engine);
 

@@ -5,10 +5,13 @@
  *     ssh-gate-relay serve --slug SLUG --instance INSTANCE --listen SUBNET [--listen SUBNET]...
  *         --upstream ALIAS,LISTEN_PORT,HOST,PORT [--upstream ...]... [--dns-server ADDRESS]...
  *         --resolve-timeout-ms N --dial-timeout-ms N --identification-timeout-ms N
- *         [--sandbox required]
+ *         [--sandbox required] [--takeover INSTANCE]
  *
  * In plain text, so that an engine's `inspect` shows what the gate may reach.  The values were
  * checked by the plugin; what is checked here is that they fit into struct relay_config.
+ *
+ * With --takeover the container shares the network of the one that INSTANCE is in, or that one shares
+ * too; without it the network was made for this container, and ends with it.
  *
  * A container's addresses are its engine's to choose, and change when the engine starts it again.  So
  * --listen names a subnet of the internal network, and the relay finds its own address in it, and the
@@ -34,6 +37,7 @@ enum option_kind {
     DIAL_TIMEOUT,
     IDENTIFICATION_TIMEOUT,
     SANDBOX,
+    TAKEOVER,
     OPTION_COUNT,
 };
 
@@ -47,6 +51,7 @@ static const char *const OPTIONS[OPTION_COUNT] = {
     [DIAL_TIMEOUT] = "--dial-timeout-ms",
     [IDENTIFICATION_TIMEOUT] = "--identification-timeout-ms",
     [SANDBOX] = "--sandbox",
+    [TAKEOVER] = "--takeover",
 };
 
 static bool fail(char message[RELAY_MESSAGE_SIZE], const char *format, ...)
@@ -222,6 +227,9 @@ static bool take(struct relay_config *config, enum option_kind option, const cha
     case SANDBOX:
         config->sandbox_required = strcmp(value, "required") == 0;
         return config->sandbox_required;
+    case TAKEOVER:
+        return take_text(config->takeover_instance, sizeof config->takeover_instance, value,
+                         strlen(value));
     default:
         return false;
     }
@@ -259,6 +267,7 @@ bool arguments_read(int count, char **arguments, struct relay_config *config,
     freeifaddrs(own_addresses);
     if (!read)
         return false;
+    config->holds_network = config->takeover_instance[0] == '\0';
     if (!config->slug[0] || !config->instance[0] || config->upstream_count == 0 ||
         config->resolve_timeout_ms == 0 || config->dial_timeout_ms == 0 ||
         config->identification_timeout_ms == 0)

@@ -29,8 +29,11 @@ static void watch_listeners(struct relay *relay, uint32_t events)
 
 static void close_client(struct control_client *client)
 {
-    if (client->relay->successor == client)
+    if (client->relay->successor == client) {
         client->relay->successor = NULL;
+        if (control_claims_slug(client->relay))
+            takeover_withdraw(client->relay);
+    }
     timer_stop(&client->timer);
     (void)close(client->watch.fd);
     client->watch.fd = -1;
@@ -145,6 +148,26 @@ static bool offer_takeover(struct control_client *client)
     return true;
 }
 
+static void give_up_claim(struct relay *relay)
+{
+    loop_remove(&relay->loop, &relay->control_of_slug.watch);
+    (void)close(relay->control_of_slug.watch.fd);
+    relay->control_of_slug.watch.fd = -1;
+}
+
+static bool yield(const struct control_client *client)
+{
+    struct relay *relay = client->relay;
+
+    if (!control_claims_slug(relay))
+        return refuse(client, BOTTLE_CONFLICT, "it has let the slug go already");
+    if (relay->successor)
+        return refuse(client, BOTTLE_CONFLICT,
+                      "another launcher is just taking it over: try again when that is done");
+    give_up_claim(relay);
+    return start_drain(client, -1);
+}
+
 /* Only a successor that hears it may count on it. */
 static bool commit_takeover(const struct control_client *client)
 {
@@ -152,11 +175,9 @@ static bool commit_takeover(const struct control_client *client)
 
     if (relay->successor != client)
         return refuse(client, BOTTLE_INVALID, "there is no takeover to commit");
-    if (!reply(client, BOTTLE_OK, "", 0))
+    if (!takeover_yield_network(relay) || !reply(client, BOTTLE_OK, "", 0))
         return false;
-    loop_remove(&relay->loop, &relay->control_of_slug.watch); /* the successor has it as well */
-    (void)close(relay->control_of_slug.watch.fd);
-    relay->control_of_slug.watch.fd = -1;
+    give_up_claim(relay); /* the successor has it as well */
     relay_drain(relay, -1, "taken over: new connections go to another relay");
     return false;
 }
@@ -175,6 +196,8 @@ static bool answer(struct control_client *client, const struct control_request *
         return offer_takeover(client);
     case CONTROL_COMMIT:
         return commit_takeover(client);
+    case CONTROL_YIELD:
+        return yield(client);
     case CONTROL_STOP: /* the end of the connection tells the client that the relay is gone */
         relay_stop(client->relay, "stop");
         return true;
@@ -239,9 +262,9 @@ static void control_ready(struct watch *watch, uint32_t events)
     timer_start(&relay->loop, &relay->control_timers, &client->timer, client_expired);
 }
 
-bool control_was_taken_over(const struct relay *relay)
+bool control_claims_slug(const struct relay *relay)
 {
-    return relay->control_of_slug.watch.fd < 0;
+    return relay->control_of_slug.watch.fd >= 0;
 }
 
 bool control_watch(struct relay *relay)

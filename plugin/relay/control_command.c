@@ -41,14 +41,19 @@ int control_command(int count, char **arguments)
     struct target target = {0};
     enum bottle_result result;
 
-    (void)snprintf(target.slug, sizeof target.slug, "%s", arguments[0]);
+    char *instance = arguments[0];
+    const char *slug = strsep(&instance, ":");
+    (void)snprintf(target.slug, sizeof target.slug, "%s", slug);
+    (void)snprintf(target.instance, sizeof target.instance, "%s", instance ? instance : "");
     if (count == 2 && strcmp(arguments[1], "status") == 0)
         result = print_status(&target, &failure);
     else if (count == 3 && strcmp(arguments[1], "drain") == 0)
         result = drain(&target, arguments[2], &failure);
+    else if (count == 2 && strcmp(arguments[1], "yield") == 0)
+        result = control_yield(&target, &failure);
     else
         result = failure_set(&failure, BOTTLE_INVALID,
-                             "usage: control SLUG status | control SLUG drain GRACE_MS");
+                             "usage: control SLUG[:INSTANCE] status | yield | drain GRACE_MS");
     if (result != BOTTLE_OK)
         (void)fprintf(stderr, "ssh-gate-relay: %s\n", failure.message);
     return result == BOTTLE_OK ? EXIT_SUCCESS : EXIT_FAILURE;

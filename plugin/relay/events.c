@@ -124,7 +124,7 @@ static bool write_line(struct relay *relay, struct json_out *out)
     out->buffer[out->length++] = '\n';
     if (!relay->events_in_file)
         return append(out);
-    if (!control_was_taken_over(relay)) {
+    if (control_claims_slug(relay)) {
         bound_file(relay, out->length);
         return append(out);
     }

@@ -60,7 +60,10 @@ static void grace_over(struct timer *timer)
 {
     struct relay *relay = container_of(timer, struct relay, grace_timer);
 
-    relay_stop(relay, "drain-grace-over");
+    if (relay->network_users.fd >= 0) /* it stays for the others' sake */
+        connection_cut_all(relay, "drain-grace-over");
+    else
+        relay_stop(relay, "drain-grace-over");
 }
 
 void relay_drain(struct relay *relay, int64_t grace_ms, const char *why)
@@ -89,7 +92,8 @@ static void serve(struct relay *relay)
         resolver_run_timeouts(relay);
         connection_take_turns(relay);
         free_discarded(relay);
-        if (relay->state == RELAY_DRAINING && relay->connections_now == 0)
+        if (relay->state == RELAY_DRAINING && relay->connections_now == 0 &&
+            relay->network_users.fd < 0)
             relay_stop(relay, "drained");
     }
     listeners_close(relay);

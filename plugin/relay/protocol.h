@@ -17,7 +17,8 @@
  * The config comes from the plugin that carries this very relay inside itself, so it has no
  * version.  A relay in a container gets the same struct as command-line arguments (arguments.c), in
  * plain text, so that the engine shows to anybody what the gate may reach; its event line "started"
- * is the word that every port listens, "start-failed" says why not.
+ * is the word that it serves, "start-failed" says why not.  One that takes over says "ready" first, and
+ * waits for the signal SIGUSR1: go on.
  *
  * Control, over a listening socket in the abstract name space (unix(7)), which vanishes with the
  * relay and belongs to the launcher's network namespace, out of an agent's reach:
@@ -33,8 +34,8 @@
  * a control connection to the old relay, asks CONTROL_TAKEOVER, and hands that connection to the new
  * relay with its config:
  *
- *     old → new   struct handover, as often as it takes: the claim on the slug (below), then every
- *                 listening socket (SCM_RIGHTS).  Or struct control_reply with a result and, from
+ *     old → new   struct handover, as often as it takes: the claim on the slug (below), in a container
+ *                 the hold on its network (takeover.c), then every listening socket (SCM_RIGHTS).  Or struct control_reply with a result and, from
  *                 builds that know takeovers, a text: it refuses
  *     new → old   struct control_request, CONTROL_COMMIT, when the new relay is ready to serve and its
  *                 plugin has said "go on".  End of file instead: it gave up
@@ -88,6 +89,9 @@ struct relay_config {
     uint8_t has_listen_namespace; /* descriptors come in this order */
     uint8_t has_egress_namespace;
     uint8_t has_takeover; /* a control connection that has asked CONTROL_TAKEOVER */
+    /* In a container: the instance to take over from; empty: none. */
+    char takeover_instance[RELAY_INSTANCE_SIZE];
+    uint8_t holds_network; /* the network ends with this relay: it was made for its container */
     uint8_t exit_with_launcher;
     uint8_t sandbox_required;
     int32_t resolve_timeout_ms;
@@ -124,6 +128,7 @@ enum control_operation {
     CONTROL_DRAIN = 3,
     CONTROL_TAKEOVER = 4,
     CONTROL_COMMIT = 5, /* on a connection that has asked CONTROL_TAKEOVER */
+    CONTROL_YIELD = 6,  /* drain, and let the slug go: another gate stands in its place already */
 };
 
 struct control_request {
@@ -140,6 +145,7 @@ struct control_reply {
 struct handover {
     struct control_reply reply;
     uint32_t fds_left;                      /* in packets after this one */
+    uint32_t has_network_hold;              /* one comes, behind the claim */
     uint64_t network_device, network_inode; /* the namespace that the sockets listen in (stat(2)) */
 };
 

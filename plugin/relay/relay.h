@@ -279,9 +279,11 @@ struct relay {
     struct control_listener control_of_slug, control_of_instance;
     struct control_client control_clients[MAX_CONTROL_CLIENTS];
     struct control_client *successor; /* has been offered the sockets, and may commit; or NULL */
-    bool control_waits;               /* accepts no further one until one of them is done */
-    struct watch signals;             /* signalfd(2) */
-    struct watch launcher;            /* pidfd_open(2), with exit_with_launcher */
+    int network_hold_fd;              /* to keep and to hand on (takeover.c); -1: none */
+    struct watch network_users; /* readable when no relay holds the network; fd -1: none does */
+    bool control_waits;         /* accepts no further one until one of them is done */
+    struct watch signals;       /* signalfd(2) */
+    struct watch launcher;      /* pidfd_open(2), with exit_with_launcher */
 
     char sandbox_missing[96];   /* stages that this system has not; empty: none */
     bool events_in_file;        /* not a pipe or a terminal */
@@ -307,8 +309,8 @@ void listeners_close(struct relay *relay);
 
 /* control.c */
 bool control_watch(struct relay *relay);
-/* It has handed its claim on the slug to another relay. */
-bool control_was_taken_over(const struct relay *relay);
+/* False: it has handed the claim to another relay, or let it go. */
+bool control_claims_slug(const struct relay *relay);
 
 /* main.c */
 /* Begins to drain; negative: no bound.  May be called again with another grace.  why: for the event. */
@@ -331,12 +333,16 @@ void event_stopped(struct relay *relay);
 bool sandbox_enter(struct relay *relay, struct setup_reply *reply);
 
 /* takeover.c, the old relay: sends the claim and the listening sockets; false: not all of them. */
-bool takeover_offer(const struct relay *relay, int client_fd);
+bool takeover_offer(struct relay *relay, int client_fd);
+/* The end of an offer: the network is held by others from here on, or the offer came to nothing. */
+bool takeover_yield_network(struct relay *relay);
+void takeover_withdraw(struct relay *relay);
 
 /* takeover.c, the new relay */
 struct takeover {
     int fd;         /* the connection to the old relay; -1: nothing is taken over */
     int claim_fd;   /* the old relay's control_of_slug; -1: as above, or taken out */
+    int hold_fd;    /* on the network; -1: as above, or there is none */
     bool elsewhere; /* the old relay listens in another network namespace */
     size_t count;
     int listeners[MAX_LISTENERS]; /* -1: taken out */

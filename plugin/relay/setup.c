@@ -20,6 +20,7 @@
 #include "relay.h"
 
 #include "common/fd_passing.h"
+#include "control_client.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -56,7 +57,8 @@ struct given {
     struct takeover takeover;
 };
 #define NOTHING_GIVEN                                                                              \
-    ((struct given){.listen_fd = -1, .egress_fd = -1, .takeover = {.fd = -1, .claim_fd = -1}})
+    ((struct given){                                                                               \
+        .listen_fd = -1, .egress_fd = -1, .takeover = {.fd = -1, .claim_fd = -1, .hold_fd = -1}})
 
 bool setup_fail(struct setup_reply *reply, enum bottle_result result, const char *format, ...)
 {
@@ -113,6 +115,7 @@ static void use_config(struct relay *relay)
     relay->upstream_count = config->upstream_count;
     for (size_t i = 0; i < relay->upstream_count; i++)
         relay->upstreams[i].config = &config->upstreams[i];
+    relay->network_hold_fd = relay->network_users.fd = -1;
     relay->uid = geteuid();
     relay->event_bytes_checked =
         (size_t)config->event_log_max_bytes; /* the log may have lines of an earlier run */
@@ -570,6 +573,7 @@ static bool set_up(struct relay *relay, struct given *given, struct setup_reply 
         !claim_slug(relay, &given->takeover, reply) || !open_listeners(relay, given, reply))
         return false;
     takeover_drop_rest(&given->takeover);
+    relay->network_hold_fd = given->takeover.hold_fd;
     return enter_egress(relay, given, reply) && start_loop(relay, reply) &&
            sandbox_enter(relay, reply);
 }
@@ -604,13 +608,61 @@ bool relay_setup(struct relay *relay)
     return serves;
 }
 
+/* ---- in a container ---- */
+
+static bool request_takeover(const struct relay_config *config, struct given *given,
+                             struct setup_reply *reply)
+{
+    struct target from = {0};
+    struct failure failure;
+    sigset_t go;
+
+    if (config->takeover_instance[0] == '\0')
+        return true;
+    /* A first process takes only signals that it waits for (pid_namespaces(7)). */
+    if (sigemptyset(&go) || sigaddset(&go, SIGUSR1) || sigprocmask(SIG_BLOCK, &go, NULL))
+        return fail_errno(reply, "signals");
+    memcpy(from.slug, config->slug, sizeof from.slug);
+    memcpy(from.instance, config->takeover_instance, sizeof from.instance);
+    enum bottle_result result = control_request_takeover(&from, &given->takeover.fd, &failure);
+    return result == BOTTLE_OK || setup_fail(reply, result, "%s", failure.message);
+}
+
+/* All these are blocked. */
+static bool wait_for_go(struct relay *relay, struct setup_reply *reply)
+{
+    const struct timespec limit = {.tv_sec = LAUNCHER_WAIT_S};
+    sigset_t signals;
+
+    if (sigemptyset(&signals) || sigaddset(&signals, SIGUSR1) || sigaddset(&signals, SIGTERM) ||
+        sigaddset(&signals, SIGINT))
+        return fail_errno(reply, "signals");
+    event_notice(relay, "ready", "to take over; waits for SIGUSR1");
+    int number;
+    do {
+        number = sigtimedwait(&signals, NULL, &limit);
+    } while (number < 0 && errno == EINTR);
+    return number == SIGUSR1 ||
+           setup_fail(reply, BOTTLE_TIMEOUT, "takeover: the word to go on did not come");
+}
+
+static bool serve_from_arguments(struct relay *relay, int count, char **arguments,
+                                 struct setup_reply *reply)
+{
+    struct given given = NOTHING_GIVEN;
+
+    if (!arguments_read(count, arguments, &relay->config, reply->message) ||
+        !request_takeover(&relay->config, &given, reply) || !set_up(relay, &given, reply))
+        return false;
+    return given.takeover.fd < 0 ||
+           (wait_for_go(relay, reply) && takeover_commit(&given.takeover, relay, reply));
+}
+
 bool relay_setup_from_arguments(struct relay *relay, int count, char **arguments)
 {
     struct setup_reply reply = {.result = BOTTLE_OK};
-    struct given nothing = NOTHING_GIVEN;
 
-    if (arguments_read(count, arguments, &relay->config, reply.message) &&
-        set_up(relay, &nothing, &reply))
+    if (serve_from_arguments(relay, count, arguments, &reply))
         return true;
     event_notice(relay, "start-failed", reply.message);
     return false;

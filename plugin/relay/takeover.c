@@ -10,6 +10,12 @@
  * where it wants it: the new relay may have other upstreams, or another network.  What it does not
  * want, it closes; the old relay closes its own when it drains, and then nobody listens there.
  *
+ * A container's network ends with the container that it was made for, and with that all connections
+ * of the relays in it.  So the first relay, which that container was made for, stays until the others
+ * have gone, without sockets of its own if it has no connections.  It knows them by a pipe: each
+ * relay holds the writing end, which is handed on from one to the next, and the kernel closes it
+ * with whichever way a relay ends.
+ *
  * The last step must not leave two relays that serve, or none.  The old relay stops accepting when it
  * has sent its last word, and not if that cannot be sent; the new relay serves if it has that word.  When it
  * waits no longer, it shuts the connection down, which makes the old relay's sending fail, and looks
@@ -20,26 +26,67 @@
 #include "common/fd_passing.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #define OLD_RELAY_WAIT_S 5
 
 /* ---- the old relay ---- */
 
-bool takeover_offer(const struct relay *relay, int client_fd)
+static void network_is_free(struct watch *watch, uint32_t events)
 {
-    int fds[1 + MAX_LISTENERS] = {relay->control_of_slug.watch.fd};
-    const size_t count = 1 + relay->listener_count;
+    struct relay *relay = container_of(watch, struct relay, network_users);
+
+    (void)events;
+    loop_remove(&relay->loop, watch);
+    takeover_withdraw(relay);
+}
+
+/* hold_fd: out: to be sent, and closed; -1: there is no network to hold. */
+static bool make_network_hold(struct relay *relay, int *hold_fd)
+{
+    int pair[2];
+
+    *hold_fd = -1;
+    if (relay->network_hold_fd >= 0)
+        *hold_fd = fcntl(relay->network_hold_fd, F_DUPFD_CLOEXEC, 0);
+    if (relay->network_hold_fd >= 0 || !relay->config.holds_network)
+        return relay->network_hold_fd < 0 || *hold_fd >= 0;
+    if (pipe2(pair, O_CLOEXEC | O_NONBLOCK))
+        return false;
+    relay->network_users = (struct watch){.fd = pair[0], .ready = network_is_free};
+    *hold_fd = pair[1];
+    return true;
+}
+
+bool takeover_yield_network(struct relay *relay)
+{
+    return relay->network_users.fd < 0 || !loop_add(&relay->loop, &relay->network_users, EPOLLIN);
+}
+
+void takeover_withdraw(struct relay *relay)
+{
+    if (relay->network_users.fd >= 0)
+        (void)close(relay->network_users.fd);
+    relay->network_users.fd = -1;
+}
+
+static bool send_sockets(const struct relay *relay, int client_fd, int hold_fd)
+{
+    int fds[2 + MAX_LISTENERS] = {relay->control_of_slug.watch.fd, hold_fd};
+    size_t count = hold_fd >= 0 ? 2 : 1;
 
     for (size_t i = 0; i < relay->listener_count; i++)
-        fds[1 + i] = relay->listeners[i].watch.fd;
+        fds[count++] = relay->listeners[i].watch.fd;
     for (size_t sent = 0; sent < count;) {
         size_t batch = count - sent < FD_PASSING_MAX ? count - sent : FD_PASSING_MAX;
         const struct handover packet = {
             .reply = {.version = CONTROL_VERSION, .result = BOTTLE_OK},
             .fds_left = (uint32_t)(count - sent - batch),
+            .has_network_hold = hold_fd >= 0,
             .network_device = relay->listen_network_device,
             .network_inode = relay->listen_network_inode,
         };
@@ -48,6 +95,20 @@ bool takeover_offer(const struct relay *relay, int client_fd)
         sent += batch;
     }
     return true;
+}
+
+bool takeover_offer(struct relay *relay, int client_fd)
+{
+    int hold_fd;
+
+    if (!make_network_hold(relay, &hold_fd))
+        return false;
+    bool sent = send_sockets(relay, client_fd, hold_fd);
+    if (hold_fd >= 0)
+        (void)close(hold_fd);
+    if (!sent)
+        takeover_withdraw(relay);
+    return sent;
 }
 
 /* ---- the new relay ---- */
@@ -61,7 +122,7 @@ union offer {
 static bool fail(const struct relay *relay, struct setup_reply *reply, enum bottle_result result,
                  const char *what)
 {
-    return setup_fail(reply, result, "takeover of native:%s: the running gate %s",
+    return setup_fail(reply, result, "takeover of slug \"%s\": the running gate %s",
                       relay->config.slug, what);
 }
 
@@ -89,12 +150,14 @@ static bool fail_gone(const struct relay *relay, struct setup_reply *reply, ssiz
     return fail(relay, reply, BOTTLE_NOT_FOUND, "has just ended: start without a takeover");
 }
 
-static void take_fds(struct takeover *takeover, const int *fds, size_t count)
+static void take_fds(struct takeover *takeover, const int *fds, size_t count, bool has_hold)
 {
     size_t at = 0;
 
-    if (takeover->claim_fd < 0 && count > 0)
+    if (takeover->claim_fd < 0 && count > at)
         takeover->claim_fd = fds[at++];
+    if (takeover->hold_fd < 0 && has_hold && count > at)
+        takeover->hold_fd = fds[at++];
     for (; at < count; at++) {
         if (takeover->count < sizeof takeover->listeners / sizeof takeover->listeners[0])
             takeover->listeners[takeover->count++] = fds[at];
@@ -116,7 +179,8 @@ static int64_t receive_packet(struct takeover *takeover, const struct relay *rel
         (void)fail_gone(relay, reply, received);
         return -1;
     }
-    take_fds(takeover, fds, count);
+    take_fds(takeover, fds, count,
+             received == (ssize_t)sizeof offer.handover && offer.handover.has_network_hold);
     bool refused = received >= (ssize_t)sizeof offer.reply && offer.reply.result != BOTTLE_OK;
     if (refused || received != (ssize_t)sizeof offer.handover ||
         offer.reply.version != CONTROL_VERSION || count == 0) {

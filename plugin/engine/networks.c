@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * networks.c: the bottle's internal network and its egress network, which the launcher made.
- *
- * They are looked at before anything is made: a gate on a network that is not internal would stand
- * beside a way out, and the agent could walk around it.
- */
-#include "docker.h"
+/* networks.c: a bottle's internal network and its egress network, which the launcher made; see container.h. */
+#include "container.h"
 
-#include "common/cleanup.h"
-#include "common/utf8.h"
+#include "cleanup.h"
+#include "json_object.h"
+#include "utf8.h"
 
 #include <string.h>
 
@@ -50,30 +46,30 @@ static bool has_subnet(json_object *network)
     return json_object_is_type(subnets, json_type_array) && json_object_array_length(subnets) > 0;
 }
 
-enum bottle_result docker_find_networks(struct docker_start *start, struct failure *failure)
+enum bottle_result networks_find(struct engine *engine, const char *internal_network,
+                                 const char *egress_network, json_object **internal,
+                                 json_object **egress, struct failure *failure)
 {
-    const struct plan *plan = start->plan;
-    enum bottle_result result = find_network(start->engine, "internal_network",
-                                             plan->internal_network, &start->internal, failure);
+    enum bottle_result result =
+        find_network(engine, "internal_network", internal_network, internal, failure);
 
     if (result == BOTTLE_OK)
-        result = find_network(start->engine, "egress_network", plan->egress_network, &start->egress,
-                              failure);
+        result = find_network(engine, "egress_network", egress_network, egress, failure);
     if (result != BOTTLE_OK)
         return result;
-    if (!json_object_get_boolean(object_member(start->internal, "Internal")))
+    if (!json_object_get_boolean(object_member(*internal, "Internal")))
         return failure_set(failure, BOTTLE_INVALID,
                            "internal_network: network \"%s\" is not internal, so it would be a way "
                            "out of the bottle; create it with --internal",
-                           plan->internal_network);
-    if (!has_subnet(start->internal))
+                           internal_network);
+    if (!has_subnet(*internal))
         return failure_set(failure, BOTTLE_INVALID,
                            "internal_network: network \"%s\" has no subnet; create it with one",
-                           plan->internal_network);
-    if (strcmp(object_text(start->internal, "Id"), object_text(start->egress, "Id")) == 0)
+                           internal_network);
+    if (strcmp(object_text(*internal, "Id"), object_text(*egress, "Id")) == 0)
         return failure_set(failure, BOTTLE_INVALID,
                            "egress_network: \"%s\" is the internal network itself; give the one "
                            "that leads to the upstreams",
-                           plan->egress_network);
+                           egress_network);
     return BOTTLE_OK;
 }

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * program.c: the program in a gate's container, and its image.
+ *
+ * There are two.  The relay comes as an image of its own: one file, named by that file's
+ * hash, loaded once for each version of the plugin and found again later.  Its config is its command
+ * line (relay/arguments.c).  Or the launcher names an image with sh and socat, and the program is the
+ * entrypoint script that prepare wrote.
+ *
+ * The relay's root is read-only; the script has to be copied into a root that is not.
+ */
+#include "docker.h"
+
+#include "common/cleanup.h"
+#include "common/utf8.h"
+#include "relay_image.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define RELAY_IMAGE_NAME "localhost/claude-bottle-ssh-gate"
+
+/* The architecture that the relay is built for, as Go spells it, and as uname(2) does; engines use both. */
+#if defined(__x86_64__)
+#define ARCHITECTURE "amd64"
+#define MACHINE      "x86_64"
+#elif defined(__aarch64__)
+#define ARCHITECTURE "arm64"
+#define MACHINE      "aarch64"
+#elif defined(__arm__)
+#define ARCHITECTURE "arm"
+#define MACHINE      "armv7l"
+#elif defined(__i386__)
+#define ARCHITECTURE "386"
+#define MACHINE      "i686"
+#elif defined(__riscv) && __riscv_xlen == 64
+#define ARCHITECTURE "riscv64"
+#define MACHINE      "riscv64"
+#elif defined(__powerpc64__) && defined(__LITTLE_ENDIAN__)
+#define ARCHITECTURE "ppc64le"
+#define MACHINE      "ppc64le"
+#elif defined(__s390x__)
+#define ARCHITECTURE "s390x"
+#define MACHINE      "s390x"
+#else
+#error "name this architecture as GOARCH does"
+#endif
+
+/* ---- the relay's image ---- */
+
+static const char *relay_image_reference(char text[128])
+{
+    (void)snprintf(text, 128, RELAY_IMAGE_NAME ":%.64s", relay_image_sha256);
+    return text;
+}
+
+static enum bottle_result check_architecture(struct engine *engine, struct failure *failure)
+{
+    CLEANUP_JSON json_object *about = NULL;
+    enum bottle_result result = engine_call(engine, "GET", NULL, &about, failure, "/info");
+    const char *theirs = object_text(about, "Architecture");
+
+    if (result != BOTTLE_OK || strcmp(theirs, ARCHITECTURE) == 0 || strcmp(theirs, MACHINE) == 0)
+        return result;
+    return failure_set(
+        failure, BOTTLE_UNAVAILABLE,
+        "engine %s runs on \"%s\", the relay in this ssh_gate.so on \"%s\": use the "
+        "plugin that is built for the engine's machine, or name an image with sh and "
+        "socat",
+        engine_address(engine), EXCERPT(theirs), ARCHITECTURE);
+}
+
+static enum bottle_result load_relay_image(struct engine *engine, const char *reference,
+                                           struct failure *failure)
+{
+    const struct engine_file relay = {.path = &RELAY_PATH[1],
+                                      .mode = 0555,
+                                      .bytes = relay_image,
+                                      .length = (size_t)(relay_image_end - relay_image)};
+    CLEANUP_JSON json_object *labels = json_object_new_object();
+
+    if (!object_add_text(labels, LABEL_SIDECAR, SIDECAR_NAME))
+        return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
+    return engine_load_image(engine, reference, ARCHITECTURE, &relay, 1, labels, failure);
+}
+
+static enum bottle_result provide_relay_image(struct engine *engine, struct failure *failure)
+{
+    char reference[128];
+    enum bottle_result result = engine_call(engine, "GET", NULL, NULL, failure, "/images/%s/json",
+                                            relay_image_reference(reference));
+
+    if (result != BOTTLE_NOT_FOUND)
+        return result;
+    /* An image that is there has been through this. */
+    result = check_architecture(engine, failure);
+    return result == BOTTLE_OK ? load_relay_image(engine, reference, failure) : result;
+}
+
+enum bottle_result docker_provide_image(const struct docker_start *start, struct failure *failure)
+{
+    const char *image = start->options.image;
+    struct engine *engine = start->container.engine;
+
+    return image ? container_provide_image(engine, start->host, image, failure)
+                 : provide_relay_image(engine, failure);
+}
+
+/* ---- the relay ---- */
+
+static bool append_option(json_object *words, const char *option, const char *value)
+{
+    return array_add_text(words, option) && array_add_text(words, value);
+}
+
+static bool append_number(json_object *words, const char *option, int32_t number)
+{
+    char text[16];
+
+    (void)snprintf(text, sizeof text, "%d", number);
+    return append_option(words, option, text);
+}
+
+static bool append_subnets(json_object *words, json_object *network)
+{
+    json_object *subnets = object_member(object_member(network, "IPAM"), "Config");
+    size_t count =
+        json_object_is_type(subnets, json_type_array) ? json_object_array_length(subnets) : 0;
+    bool appended = true;
+
+    for (size_t i = 0; appended && i < count; i++) {
+        json_object *subnet = object_member(json_object_array_get_idx(subnets, i), "Subnet");
+        if (subnet)
+            appended = append_option(words, "--listen", json_object_get_string(subnet));
+    }
+    return appended;
+}
+
+static bool append_upstream(json_object *words, const struct relay_upstream_config *upstream)
+{
+    char text[(size_t)2 * RELAY_HOST_SIZE + sizeof ",65535,,65535"];
+
+    (void)snprintf(text, sizeof text, "%s,%u,%s,%u", upstream->alias, upstream->listen_port,
+                   upstream->host, upstream->port);
+    return append_option(words, "--upstream", text);
+}
+
+/* relay/arguments.c reads it. */
+static bool append_arguments(json_object *words, const struct relay_config *config,
+                             json_object *network)
+{
+    bool appended =
+        array_add_text(words, "serve") && append_option(words, "--slug", config->slug) &&
+        append_option(words, "--instance", config->instance) && append_subnets(words, network) &&
+        append_number(words, "--resolve-timeout-ms", config->resolve_timeout_ms) &&
+        append_number(words, "--dial-timeout-ms", config->dial_timeout_ms) &&
+        append_number(words, "--identification-timeout-ms", config->identification_timeout_ms) &&
+        (!config->sandbox_required || append_option(words, "--sandbox", "required")) &&
+        (!config->takeover_instance[0] ||
+         append_option(words, "--takeover", config->takeover_instance));
+
+    for (uint32_t i = 0; appended && i < config->dns_server_count; i++)
+        appended = append_option(words, "--dns-server", config->dns_servers[i]);
+    for (uint32_t i = 0; appended && i < config->upstream_count; i++)
+        appended = append_upstream(words, &config->upstreams[i]);
+    return appended;
+}
+
+/* With a restart policy the engine does not remove a container that ended. */
+static bool describe_relay(json_object *body, const struct docker_start *start)
+{
+    json_object *host_config = object_member(body, "HostConfig");
+    json_object *entrypoint = json_object_new_array(), *words = json_object_new_array();
+    bool removes_itself = strcmp(start->options.restart, "no") == 0;
+    char reference[128];
+    bool built = array_add_text(entrypoint, RELAY_PATH) &&
+                 append_arguments(words, start->config, start->internal);
+
+    built = object_add(body, "Entrypoint", entrypoint) && built;
+    built = object_add(body, "Cmd", words) && built;
+    return built && object_add_text(body, "Image", relay_image_reference(reference)) &&
+           object_add(host_config, "ReadonlyRootfs", json_object_new_boolean(true)) &&
+           object_add(host_config, "AutoRemove", json_object_new_boolean(removes_itself));
+}
+
+/* ---- the script ---- */
+
+/* A relay tells them itself. */
+static bool add_upstreams(json_object *labels, const struct relay_config *config)
+{
+    CLEANUP_JSON json_object *array = json_object_new_array();
+    bool added = array != NULL;
+
+    for (uint32_t i = 0; added && i < config->upstream_count; i++) {
+        const struct relay_upstream_config *upstream = &config->upstreams[i];
+        json_object *object = json_object_new_object();
+        added = object_add_text(object, "bottle_host_alias", upstream->alias) &&
+                object_add(object, "listen_port", json_object_new_int(upstream->listen_port)) &&
+                object_add_text(object, "upstream_host", upstream->host) &&
+                object_add(object, "upstream_port", json_object_new_int(upstream->port));
+        added = array_add(array, object) && added;
+    }
+    return added && object_add_text(labels, LABEL_UPSTREAMS, json_object_to_json_string(array));
+}
+
+static bool describe_script(json_object *body, const struct docker_start *start)
+{
+    json_object *entrypoint = json_object_new_array(), *words = json_object_new_array();
+    bool built =
+        array_add_text(entrypoint, "/bin/sh") && array_add_text(words, "/" ENTRYPOINT_FILE);
+
+    built = object_add(body, "Entrypoint", entrypoint) && built;
+    built = object_add(body, "Cmd", words) && built;
+    return built && object_add_text(body, "Image", start->options.image) &&
+           add_upstreams(object_member(body, "Labels"), start->config);
+}
+
+/* ---- either ---- */
+
+json_object *docker_describe_container(const struct docker_start *start)
+{
+    CLEANUP_JSON json_object *body = container_describe(&start->container, &start->options);
+    const char *image = start->options.image;
+
+    if (!object_add_text(object_member(body, "Labels"), LABEL_PROGRAM,
+                         image ? PROGRAM_SCRIPT : PROGRAM_RELAY) ||
+        !(start->holder ? container_share_network(body, object_text(start->holder, "Id"))
+                        : container_add_network(body, start->internal)) ||
+        !(image ? describe_script(body, start) : describe_relay(body, start)))
+        return NULL;
+    return steal_pointer(&body);
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * container.c: making a sidecar's container, undoing that, and finding one that is there.
+ *
+ * What an engine was asked for without an answer, as it was killed or too slow, may be there, or come
+ * yet, or never.  Undoing finds that out by the name: while the engine is at it, the name is taken, and
+ * whoever has taken it in its place can be sure.
+ */
+#include "container.h"
+
+#include "cleanup.h"
+#include "json_object.h"
+#include "labels.h"
+#include "wait.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CLAIM_TRIES 20
+#define FIND_TRIES  3
+
+void container_clear(struct container *container)
+{
+    (void)json_object_put(container->body);
+    free(container->id);
+    container->body = NULL;
+    container->id = NULL;
+}
+
+const char *container_label(json_object *found, const char *key)
+{
+    return object_text(object_member(object_member(found, "Config"), "Labels"), key);
+}
+
+bool container_is_running(json_object *found)
+{
+    return json_object_get_boolean(object_member(object_member(found, "State"), "Running"));
+}
+
+/* ---- the claim on the name ---- */
+
+/* Makes the name free, if what holds it is the sidecar's and does not run. */
+static enum bottle_result remove_leftover(const struct container *container,
+                                          struct failure *failure)
+{
+    CLEANUP_JSON json_object *holder = NULL;
+    enum bottle_result result = engine_call(container->engine, "GET", NULL, &holder, failure,
+                                            "/containers/%s/json", container->name);
+
+    if (result != BOTTLE_OK)
+        return result == BOTTLE_NOT_FOUND ? BOTTLE_OK : result;
+    if (strcmp(container_label(holder, LABEL_SIDECAR), container->sidecar) != 0)
+        return failure_set(failure, BOTTLE_CONFLICT,
+                           "container %s exists, and is none of %s's; rename it, or choose another "
+                           "slug",
+                           container->name, container->sidecar);
+    if (container_is_running(holder))
+        return failure_set(
+            failure, BOTTLE_CONFLICT,
+            "slug \"%s\" runs %s already: stop docker:%s:%s first, or choose another "
+            "slug",
+            container->slug, container->sidecar, container->slug,
+            container_label(holder, LABEL_INSTANCE));
+    result = engine_call(container->engine, "DELETE", NULL, NULL, failure, "/containers/%s?v=1",
+                         object_text(holder, "Id"));
+    /* It was started, or is being removed, by another: the next try shows. */
+    return result == BOTTLE_NOT_FOUND || result == BOTTLE_CONFLICT ? BOTTLE_OK : result;
+}
+
+static enum bottle_result make(struct container *container, struct failure *failure)
+{
+    CLEANUP_JSON json_object *made = NULL;
+    enum bottle_result result = engine_call(container->engine, "POST", container->body, &made,
+                                            failure, "/containers/create?name=%s", container->name);
+
+    container->may_come = result == BOTTLE_TIMEOUT || result == BOTTLE_UNAVAILABLE;
+    if (result != BOTTLE_OK)
+        return result;
+    free(container->id);
+    container->id = engine_escape(object_text(made, "Id"));
+    return container->id ? BOTTLE_OK : failure_set(failure, BOTTLE_INTERNAL, "out of memory");
+}
+
+/* What another look may change; a name that is taken is 409 for Docker, and 500 for Podman. */
+static bool may_pass(enum bottle_result result)
+{
+    return result == BOTTLE_CONFLICT || result == BOTTLE_UNAVAILABLE;
+}
+
+/* The tries are for a holder that is just being made, started or removed. */
+enum bottle_result container_create(struct container *container, struct failure *failure)
+{
+    enum bottle_result result = BOTTLE_OK;
+
+    if (!container->body)
+        return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
+    for (int i = 0; i < CLAIM_TRIES; i++) {
+        result = remove_leftover(container, failure);
+        if (result == BOTTLE_CONFLICT)
+            return result;
+        if (result == BOTTLE_OK)
+            result = make(container, failure);
+        if (!may_pass(result))
+            return result;
+        wait_pause(CONTAINER_PAUSE_MS);
+    }
+    return result;
+}
+
+enum bottle_result container_connect(const struct container *container, json_object *network,
+                                     struct failure *failure)
+{
+    CLEANUP_JSON json_object *body = json_object_new_object();
+
+    if (!object_add_text(body, "Container", container->id))
+        return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
+    return engine_call(container->engine, "POST", body, NULL, failure, "/networks/%s/connect",
+                       object_text(network, "Id"));
+}
+
+enum bottle_result container_start(const struct container *container, struct failure *failure)
+{
+    return engine_call(container->engine, "POST", NULL, NULL, failure, "/containers/%s/start",
+                       container->id);
+}
+
+/* ---- undoing ---- */
+
+/* BOTTLE_NOT_FOUND: there is none of this instance. */
+static enum bottle_result remove_own(const struct container *container, struct failure *failure)
+{
+    CLEANUP_JSON json_object *found = NULL;
+    enum bottle_result result = container_find(container, &found, failure);
+
+    if (result != BOTTLE_OK)
+        return result;
+    return container_remove(container->engine, object_text(found, "Id"), failure);
+}
+
+static enum bottle_result remove_what_may_come(struct container *container, struct failure *failure)
+{
+    enum bottle_result result = BOTTLE_NOT_FOUND;
+
+    for (int i = 0; i < CLAIM_TRIES; i++) {
+        result = remove_own(container, failure);
+        if (result != BOTTLE_NOT_FOUND)
+            return result;
+        result = make(container, failure);
+        if (result == BOTTLE_OK)
+            return remove_own(container, failure);
+        if (!may_pass(result))
+            return result;
+        wait_pause(CONTAINER_PAUSE_MS);
+    }
+    return result == BOTTLE_CONFLICT ? BOTTLE_NOT_FOUND : result; /* it is another's name now */
+}
+
+enum bottle_result container_undo(struct container *container, enum bottle_result result,
+                                  struct failure *failure)
+{
+    struct failure undoing, first = *failure;
+    enum bottle_result undone = container->may_come ? remove_what_may_come(container, &undoing)
+                                                    : remove_own(container, &undoing);
+
+    if (undone == BOTTLE_OK || undone == BOTTLE_NOT_FOUND)
+        return result;
+    return failure_set(
+        failure, result, "%.500s; container %s may be left, stop docker:%s:%s later: %.300s",
+        first.message, container->name, container->slug, container->instance, undoing.message);
+}
+
+/* ---- a container that is there ---- */
+
+enum bottle_result container_find(const struct container *wanted, json_object **found,
+                                  struct failure *failure)
+{
+    CLEANUP_JSON json_object *named = NULL;
+    const char *instance = wanted->instance;
+    enum bottle_result result = BOTTLE_UNAVAILABLE;
+
+    /* Podman answers 500 for a container that is just being removed. */
+    for (int i = 0; i < FIND_TRIES && result == BOTTLE_UNAVAILABLE; i++) {
+        if (i > 0)
+            wait_pause(CONTAINER_PAUSE_MS);
+        result = engine_call(wanted->engine, "GET", NULL, &named, failure, "/containers/%s/json",
+                             wanted->name);
+    }
+    if (result != BOTTLE_OK && result != BOTTLE_NOT_FOUND)
+        return result;
+    bool is_ours = strcmp(container_label(named, LABEL_SIDECAR), wanted->sidecar) == 0 &&
+                   strcmp(container_label(named, LABEL_SLUG), wanted->slug) == 0;
+    bool is_meant = !instance[0] || strcmp(container_label(named, LABEL_INSTANCE), instance) == 0;
+    if (!is_ours || !is_meant)
+        return failure_set(failure, BOTTLE_NOT_FOUND,
+                           "engine %s has no %s docker:%s%s%s (container %s)",
+                           engine_address(wanted->engine), wanted->sidecar, wanted->slug,
+                           instance[0] ? ":" : "", instance, wanted->name);
+    *found = steal_pointer(&named);
+    return BOTTLE_OK;
+}
+
+/* Of a container that has just ended, Docker says 409 or 404 and Podman 500: so it is looked at. */
+enum bottle_result container_exec(struct engine *engine, const char *id, const char *const *command,
+                                  char **output, struct failure *failure)
+{
+    CLEANUP_JSON json_object *container = NULL;
+    struct failure looking;
+    enum bottle_result result = engine_exec(engine, id, command, output, failure);
+
+    if (result == BOTTLE_OK || result == BOTTLE_TIMEOUT)
+        return result;
+    enum bottle_result looked =
+        engine_call(engine, "GET", NULL, &container, &looking, "/containers/%s/json", id);
+    if (looked == BOTTLE_NOT_FOUND || (looked == BOTTLE_OK && !container_is_running(container)))
+        return failure_set(failure, BOTTLE_NOT_FOUND, "container %s has just ended", id);
+    return result;
+}
+
+/* The engine may be removing it already: then it is gone a little later. */
+enum bottle_result container_remove(struct engine *engine, const char *id, struct failure *failure)
+{
+    int64_t end_ms = wait_now_ms() + ENGINE_TIMEOUT_MS;
+    enum bottle_result result;
+
+    for (;;) {
+        result =
+            engine_call(engine, "DELETE", NULL, NULL, failure, "/containers/%s?force=1&v=1", id);
+        if (result != BOTTLE_CONFLICT || wait_now_ms() > end_ms)
+            break;
+        wait_pause(CONTAINER_PAUSE_MS);
+    }
+    return result == BOTTLE_NOT_FOUND ? BOTTLE_OK : result;
+}
