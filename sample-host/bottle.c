@@ -486,6 +486,25 @@ enum bottle_result sidecar_status(const struct sidecar *sidecar, json_object **s
     return result;
 }
 
+static bool has_ended(const struct sidecar *sidecar)
+{
+    CLEANUP_JSON json_object *status = NULL;
+
+    return sidecar_status(sidecar, &status) == BOTTLE_NOT_FOUND;
+}
+
+void bottle_forget_moved(struct bottle *bottle)
+{
+    for (size_t i = 0; i < bottle->count;) {
+        struct sidecar *sidecar = &bottle->sidecars[i];
+        const struct sidecar *twin = bottle_twin(bottle, sidecar);
+        if (twin != NULL && has_ended(sidecar) && (twin > sidecar || !has_ended(twin)))
+            drop_sidecar(bottle, sidecar);
+        else
+            i++;
+    }
+}
+
 /* ---- swap ---- */
 
 /* What the sidecar has now, which is nothing that another backend could use. */
@@ -574,79 +593,85 @@ static bool bound_drain(const struct sidecar *sidecar, const char *old_target, i
     return true;
 }
 
+/* Both end with the one of the two that does not run any more in successor. */
+static void exchange(struct sidecar *sidecar, struct sidecar *successor)
+{
+    const struct sidecar old = *sidecar;
+
+    *sidecar = *successor;
+    *successor = old;
+}
+
 /* In the backend that it has. */
 static enum bottle_result swap_in_place(struct bottle *bottle, struct sidecar *sidecar,
                                         struct sidecar *successor, const char *old_target,
                                         const struct directory *directory)
 {
-    CLEANUP_FREE char *recorded = strdup(text_member(sidecar->record, "target"));
-
-    if (recorded == NULL || !set_short_target(sidecar, bottle) || !state_save(directory, bottle))
+    if (!state_save(directory, bottle))
         return BOTTLE_INTERNAL;
     enum bottle_result result = start_sidecar(successor, old_target);
-    if (result == BOTTLE_OK) {
-        const struct sidecar old = *sidecar;
-        *sidecar = *successor;
-        *successor = old;
-    } else if (!set_text(sidecar->record, "target", recorded) || !state_save(directory, bottle)) {
-        return BOTTLE_INTERNAL;
-    }
+    if (result == BOTTLE_OK)
+        exchange(sidecar, successor);
     return result;
 }
 
-/* To another backend, where the bottle has an older one of it that still drains, or none. */
+/* To another backend, where there may be an older one of it that still drains. */
 static enum bottle_result swap_across(struct bottle *bottle, struct sidecar *sidecar,
                                       struct sidecar *successor, const char *old_target,
                                       const struct directory *directory)
 {
     const bool was_in_engine = bottle->in_engine;
     struct sidecar *twin = bottle_twin(bottle, sidecar);
+    const bool is_new = twin == NULL;
 
-    if (twin == NULL) {
+    if (is_new) {
         twin = &bottle->sidecars[bottle->count++];
         *twin = (struct sidecar){.plugin = successor->plugin,
                                  .record = json_object_get(successor->record)};
     }
-    if (!set_short_target(twin, bottle) || !set_short_target(sidecar, bottle) ||
-        !state_save(directory, bottle))
+    if (!set_short_target(twin, bottle) || !state_save(directory, bottle))
         return BOTTLE_INTERNAL;
     enum bottle_result result = networks_provide(bottle, successor)
                                     ? start_sidecar(successor, old_target)
                                     : BOTTLE_UNAVAILABLE;
     if (result == BOTTLE_OK) {
-        const struct sidecar old = *twin;
-        *twin = *successor;
-        *successor = old;
+        exchange(twin, successor);
         return BOTTLE_OK;
     }
-    if (!sidecar_is_started(twin))
+    if (is_new)
         drop_sidecar(bottle, twin);
     if (bottle->in_engine && !was_in_engine)
         (void)networks_remove(bottle->slug); /* it has said why not; "down" tries again */
-    return state_save(directory, bottle) ? result : BOTTLE_INTERNAL;
+    return result;
 }
 
-enum bottle_result bottle_swap_sidecar(struct bottle *bottle, struct sidecar *sidecar,
+enum bottle_result bottle_swap_sidecar(struct bottle *bottle, struct sidecar **swapped,
                                        const struct request *request, const char *text,
                                        const struct directory *directory)
 {
+    struct sidecar *sidecar = *swapped;
     CLEANUP_SIDECAR struct sidecar successor = {.plugin = sidecar->plugin};
     CLEANUP_FREE char *old_target = NULL;
+    CLEANUP_FREE char *recorded = strdup(text_member(sidecar->record, "target"));
 
-    if (!running_target(sidecar, bottle, &old_target) ||
-        !prepare_successor(&successor, sidecar, bottle, request, text, directory))
+    if (recorded == NULL || !running_target(sidecar, bottle, &old_target) ||
+        !prepare_successor(&successor, sidecar, bottle, request, text, directory) ||
+        !set_short_target(sidecar, bottle))
         return BOTTLE_INTERNAL;
     bool moves = strcmp(text_member(successor.record, "backend"),
                         text_member(sidecar->record, "backend")) != 0;
     enum bottle_result result =
         (moves ? swap_across : swap_in_place)(bottle, sidecar, &successor, old_target, directory);
     if (result != BOTTLE_OK)
-        return result;
-    struct sidecar *swapped = moves ? bottle_twin(bottle, sidecar) : sidecar;
-    (void)printf("%s swapped: %s took over from %s\n", text_member(swapped->record, "sidecar"),
-                 text_member(swapped->record, "target"), old_target);
-    return set_short_target(swapped, bottle) && state_save(directory, bottle) &&
-                   bound_drain(swapped, old_target, request->grace_ms)
+        return set_text(sidecar->record, "target", recorded) && state_save(directory, bottle)
+                   ? result
+                   : BOTTLE_INTERNAL;
+    if (moves)
+        *swapped = sidecar = bottle_twin(bottle, sidecar);
+    (void)printf("%s swapped: %s took over from %s\n", text_member(sidecar->record, "sidecar"),
+                 text_member(sidecar->record, "target"), old_target);
+    return set_short_target(sidecar, bottle) && state_save(directory, bottle) &&
+                   bound_drain(sidecar, old_target, request->grace_ms)
                ? BOTTLE_OK
                : BOTTLE_INTERNAL;
 }

@@ -222,23 +222,37 @@ static bool print_address(const struct sidecar *sidecar)
     return result == BOTTLE_OK;
 }
 
+/* It moved to another backend, and lives on where it was for the connections that it has. */
+static bool has_moved(struct bottle *bottle, const struct sidecar *sidecar)
+{
+    CLEANUP_JSON json_object *status = NULL;
+
+    if (bottle_twin(bottle, sidecar) == NULL || sidecar_status(sidecar, &status) != BOTTLE_OK)
+        return false;
+    const char *state = text_member(status, "state");
+    return state != NULL && strcmp(state, "draining") == 0;
+}
+
 /* Those that --plugin names; without it all that can be swapped, and at least one. */
 static bool swap_sidecars(struct bottle *bottle, const struct plugins *plugins,
                           const struct request *request, const char *text,
                           const struct directory *directory)
 {
+    bool is_done[2 * SIDECAR_MAX] = {false};
     bool swapped = false;
 
+    bottle_forget_moved(bottle);
     for (size_t i = 0; i < bottle->count; i++) {
         struct sidecar *sidecar = &bottle->sidecars[i];
-        if (request->plugin_count > 0 && !is_named(plugins, request, sidecar))
+        if (is_done[i] || (request->plugin_count > 0 && !is_named(plugins, request, sidecar)) ||
+            has_moved(bottle, sidecar))
             continue;
-        enum bottle_result result = bottle_swap_sidecar(bottle, sidecar, request, text, directory);
+        enum bottle_result result = bottle_swap_sidecar(bottle, &sidecar, request, text, directory);
         if (result == BOTTLE_UNSUPPORTED && request->plugin_count == 0)
             continue;
         if (result != BOTTLE_OK || !print_address(sidecar))
             return false;
-        swapped = true;
+        is_done[sidecar - bottle->sidecars] = swapped = true;
     }
     return swapped;
 }

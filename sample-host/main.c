@@ -183,12 +183,13 @@ static const struct command {
      "run.\n",
      BIT(OPTION_JSON) | BIT(OPTION_WATCH), true, true, command_status},
     {"swap", "swap BOTTLE [--plugin FILE] [OPTION]…",
-     "move the running sidecars to another build; no connection is lost",
+     "move the running sidecars to another build or backend; no connection is lost",
      "  --plugin FILE       the build to move to, of a sidecar that runs; default: every sidecar "
      "that can be\n"
      "                      swapped, to the plugin that it was started from as that is now\n"
      "  --backend B, --internal-network N, --egress-network N, --options SIDECAR=JSON\n"
-     "                      as for up; default: what the sidecar has now\n"
+     "                      as for up; default: what the sidecar has now, in the backend that it "
+     "has\n"
      "  --grace SECONDS     cut what is open in the old sidecar after that time; default: it ends "
      "by\n"
      "                      itself, when its last connection does\n"

@@ -162,9 +162,10 @@ bool bottle_attach(struct bottle *bottle, const struct request *request, struct 
  * Moves a running sidecar of a bottle that was attached to the sidecar's plugin, and to the backend and the
  * networks of the request; what the request does not say stays as it is.  Keeps state.json up to
  * date.  On failure, which was reported, the old one goes on.
- * @text: the bottle's JSON
+ * @swapped: out: the one that serves now
+ * @text:    the bottle's JSON
  */
-enum bottle_result bottle_swap_sidecar(struct bottle *bottle, struct sidecar *sidecar,
+enum bottle_result bottle_swap_sidecar(struct bottle *bottle, struct sidecar **swapped,
                                        const struct request *request, const char *text,
                                        const struct directory *directory);
 
@@ -173,6 +174,8 @@ bool sidecar_is_started(const struct sidecar *sidecar);
 bool sidecar_is_in_engine(const struct sidecar *sidecar);
 /* The other one of a sidecar that comes twice; NULL. */
 struct sidecar *bottle_twin(struct bottle *bottle, const struct sidecar *sidecar);
+/* Drops of those that come twice what has ended where it was; one of the two stays. */
+void bottle_forget_moved(struct bottle *bottle);
 
 /* What a sidecar says of itself.  BOTTLE_NOT_FOUND: it does not run.  Anything else was reported. */
 enum bottle_result sidecar_status(const struct sidecar *sidecar, json_object **status);

@@ -197,6 +197,7 @@ static bool list_bottle(void *context, struct directory *directory, struct bottl
     if (!listing->found && !wants_json(listing))
         print_heading();
     listing->found = true;
+    bottle_forget_moved(bottle);
     for (size_t i = 0; i < bottle->count; i++)
         listed &= list_sidecar(listing, bottle, &bottle->sidecars[i]);
     json_object *object = state_object(bottle);

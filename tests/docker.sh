@@ -222,12 +222,6 @@ no_gate() {
     [ -z "$(docker ps --all --quiet --filter "name=^/?claude-bottle-ssh-gate-$1\$")" ]
 }
 
-# gate_tool OPERATION TARGET...: the plugin, without sample-host.
-gate_tool() {
-    as root env DOCKER_HOST="$DOCKER_HOST" VERBOSE=1 "$test_dir/build/gate_tool" \
-        "$test_dir/build/plugin/ssh_gate.so" "$@"
-}
-
 stops_twice() {
     local target
     target=$(gate_host status web --json | sed -n 's/.*"target": *"\(docker[^"]*\)".*/\1/p' | head -n 1)
@@ -325,13 +319,6 @@ leaves_other_networks() {
 conflicts() {
     fails_with 'slug "web" runs ssh_gate already' gate_tool_start web
     in_container agent ssh gitea true
-}
-
-# gate_tool_start SLUG
-gate_tool_start() {
-    as root mkdir -p "stage-$1"
-    gate_tool start '{"ssh": [{"Host": "gitea", "Hostname": "gitea.example", "Port": 30009}]}' "$1" \
-        "$test_dir/root/stage-$1" inner outer docker '{}'
 }
 
 replaces_a_dead_gate() {
@@ -464,7 +451,6 @@ print_figures() {
 
 provide_engine
 set_up_world
-install -D "$BUILD_DIR/tests/gate_tool" "$test_dir/build/gate_tool"
 write_bottles
 
 fresh_gate

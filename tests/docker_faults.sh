@@ -370,7 +370,6 @@ set_up_world
 new_home bottle
 real_docker_host=$DOCKER_HOST
 as root mkdir stage
-install -D "$BUILD_DIR/tests/gate_tool" "$test_dir/build/gate_tool"
 for user in root bottle; do
     write_manifest "$user" web "$(entry gitea gitea.example 30009 root "$host_key")"
 done

@@ -265,6 +265,19 @@ gate_up() {
     gate_host up "$1" --backend docker --internal-network inner --egress-network outer "${@:2}"
 }
 
+# gate_tool OPERATION TARGET...: the plugin, without sample-host.
+gate_tool() {
+    as root env DOCKER_HOST="$DOCKER_HOST" VERBOSE=1 "$test_dir/build/gate_tool" \
+        "$test_dir/build/plugin/ssh_gate.so" "$@"
+}
+
+# gate_tool_start SLUG [OPTIONS [TAKEOVER]]
+gate_tool_start() {
+    as root mkdir -p "stage-$1"
+    gate_tool start '{"ssh": [{"Host": "gitea", "Hostname": "gitea.example", "Port": 30009}]}' "$1" \
+        "$test_dir/root/stage-$1" inner outer docker "${2-{\}}" "${@:3}"
+}
+
 # What the gate's backend and sample-host leave in the engine, image aside.
 gates_left() {
     docker ps --all --quiet --filter label=com.claude-bottle.slug
@@ -284,3 +297,4 @@ nothing_is_left() {
 }
 
 install_build
+install -D "$BUILD_DIR/tests/gate_tool" "$test_dir/build/gate_tool"

@@ -36,8 +36,9 @@ static struct relay_config config; /* too large for a stack */
 Test(arguments, a_complete_line_is_taken)
 {
     static const char *const WORDS[] = {
-        COMPLETE,       "--listen", "198.51.100.0/24", "--upstream", "six,22,2001:db8::1,2222",
-        "--dns-server", "[::1]:53", "--sandbox",       "required",   NULL};
+        COMPLETE,           "--listen", "198.51.100.0/24", "--upstream", "six,22,2001:db8::1,2222",
+        "--dns-server",     "[::1]:53", "--sandbox",       "required",   "--takeover",
+        "fedcba9876543210", NULL};
     char message[RELAY_MESSAGE_SIZE] = "";
 
     cr_assert(read_arguments(WORDS, &config, message), "%s", message);
@@ -59,6 +60,8 @@ Test(arguments, a_complete_line_is_taken)
     cr_expect_eq(config.dial_timeout_ms, 2);
     cr_expect_eq(config.identification_timeout_ms, 3);
     cr_expect(config.sandbox_required);
+    cr_expect_str_eq(config.takeover_instance, "fedcba9876543210");
+    cr_expect(!config.holds_network);
 }
 
 Test(arguments, what_is_wrong_is_named)
@@ -92,6 +95,8 @@ Test(arguments, what_is_wrong_is_named)
         {"--dial-timeout-ms", "99999999999999999999"},
         {"--dial-timeout-ms", "1s"},
         {"--sandbox", "best-effort"},
+        {"--takeover", ""},
+        {"--takeover", "an-instance-that-is-longer-than-any"},
     };
 
     for (size_t i = 0; i < sizeof ROWS / sizeof ROWS[0]; i++) {

@@ -273,8 +273,9 @@ struct relay {
     struct resolver resolver;
 
     struct timer_queue family_timers, attempt_timers, resolve_timers, dial_timers,
-        identification_timers, goodbye_timers, pause_timers, control_timers, grace_timers;
-    struct timer grace_timer;
+        identification_timers, goodbye_timers, pause_timers, control_timers, grace_timers,
+        network_timers;
+    struct timer grace_timer, network_timer;
 
     struct control_listener control_of_slug, control_of_instance;
     struct control_client control_clients[MAX_CONTROL_CLIENTS];

@@ -46,6 +46,7 @@
 #define GOODBYE_WAIT_MS 2000
 #define PAUSE_MS        500
 #define CONTROL_WAIT_MS 5000
+#define NETWORK_WAIT_MS 3000
 #define LAUNCHER_WAIT_S 30
 #define RESERVED_DESCRIPTORS                                                                       \
     32 /* pipes, DNS, control clients, a few attempts of a dial at once                            \
@@ -505,8 +506,10 @@ static void add_timer_queues(struct relay *relay)
     loop_add_queue(loop, &relay->pause_timers, PAUSE_MS);
     loop_add_queue(loop, &relay->control_timers, CONTROL_WAIT_MS);
     loop_add_queue(loop, &relay->grace_timers, 0);
+    loop_add_queue(loop, &relay->network_timers, NETWORK_WAIT_MS);
     timer_init(&relay->paused_timer);
     timer_init(&relay->grace_timer);
+    timer_init(&relay->network_timer);
 }
 
 /* As many descriptors as may be; two for each connection. */

@@ -36,13 +36,22 @@
 
 /* ---- the old relay ---- */
 
+static void network_expired(struct timer *timer)
+{
+    takeover_withdraw(container_of(timer, struct relay, network_timer));
+}
+
+/*
+ * Podman does not remove a container that ended while one that was in its network is still being removed:
+ * so there is a moment for that.
+ */
 static void network_is_free(struct watch *watch, uint32_t events)
 {
     struct relay *relay = container_of(watch, struct relay, network_users);
 
     (void)events;
     loop_remove(&relay->loop, watch);
-    takeover_withdraw(relay);
+    timer_start(&relay->loop, &relay->network_timers, &relay->network_timer, network_expired);
 }
 
 /* hold_fd: out: to be sent, and closed; -1: there is no network to hold. */

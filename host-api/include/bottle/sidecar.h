@@ -144,10 +144,12 @@ struct bottle_prepare {
  * plugin may have started.  Where both listen on an address, no connection to it is refused or
  * reset.  From then on the old one drains without a bound; drain(its long target, grace_ms) sets one.
  * If start fails, the old one serves as before.  If the host dies before start returns, one of the two
- * serves: the status of the short target tells which.  A takeover fails with
+ * serves: the status of the short target tells which.  The old one may be of another backend: the new one
+ * has another address then, what the plan names for the agent leads there before the old one stops
+ * accepting, and if the host dies half-way both may serve.  A takeover fails with
  *     BOTTLE_NOT_FOUND    nothing runs under the target
  *     BOTTLE_CONFLICT     what runs drains already, or another host is just taking it over
- *     BOTTLE_UNSUPPORTED  the two backends, or the two builds, cannot do it: stop the old one first
+ *     BOTTLE_UNSUPPORTED  the two, as they were started, cannot do it: stop the old one first
  *     BOTTLE_INVALID      the slugs differ
  */
 struct bottle_start {
@@ -167,7 +169,8 @@ struct bottle_start {
  * A target is BACKEND:SLUG, or BACKEND:SLUG:INSTANCE to mean that one run and no later one of the same
  * slug; start returns the long form.  The operations below take both, so a launcher that was killed
  * between start and writing the target down can still find what it started.  The short form means
- * the one that serves; for stop, also those that were taken over and still drain.  A target whose backend
+ * the one that serves, for status one that drains if none does; for stop, also those that were taken over
+ * and still drain.  A target whose backend
  * this plugin does not have is BOTTLE_INVALID, also for stop: a plugin that has it started what runs there.
  */
 
