@@ -162,8 +162,8 @@ static void attempt_ready(struct watch *watch, uint32_t events)
     int error = 0;
     socklen_t length = sizeof error;
 
-    (void)events;
-    if (getsockopt(watch->fd, SOL_SOCKET, SO_ERROR, &error, &length))
+    if (events & (EPOLLERR | EPOLLHUP) &&
+        getsockopt(watch->fd, SOL_SOCKET, SO_ERROR, &error, &length))
         error = errno;
     if (error == 0) {
         const union address address = *attempt->address;
