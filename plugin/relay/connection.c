@@ -63,7 +63,7 @@ static void free_connection(struct connection *connection, bool reset)
     connection->upstream->connections_now--;
     if (--relay->connections_now == 0) {
         pipe_pool_trim(&relay->pipes);
-        relay->became_idle = true;
+        relay_became_idle(relay);
     }
     listeners_resume(relay);
 }

@@ -43,9 +43,19 @@ static void free_discarded(struct relay *relay)
         list_remove(node);
         free(node); /* it begins the struct that was discarded */
     }
-    if (relay->became_idle && relay->connections_now == 0)
+}
+
+static void idle_for_a_while(struct timer *timer)
+{
+    struct relay *relay = container_of(timer, struct relay, idle_timer);
+
+    if (relay->connections_now == 0)
         (void)malloc_trim(0); /* whether there was anything to give back does not matter */
-    relay->became_idle = false;
+}
+
+void relay_became_idle(struct relay *relay)
+{
+    timer_start(&relay->loop, &relay->idle_timers, &relay->idle_timer, idle_for_a_while);
 }
 
 void relay_stop(struct relay *relay, const char *reason)

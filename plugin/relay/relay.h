@@ -267,15 +267,14 @@ struct relay {
     int64_t pause_noticed_ms;
 
     uint64_t connections_total, connections_now, connections_max;
-    bool became_idle; /* the last connection went; memory can go back to the system */
     struct list_node connections, turns, discarded;
     struct pipe_pool pipes;
     struct resolver resolver;
 
     struct timer_queue family_timers, attempt_timers, resolve_timers, dial_timers,
         identification_timers, goodbye_timers, pause_timers, control_timers, grace_timers,
-        network_timers;
-    struct timer grace_timer, network_timer;
+        idle_timers, network_timers;
+    struct timer grace_timer, idle_timer, network_timer;
 
     struct control_listener control_of_slug, control_of_instance;
     struct control_client control_clients[MAX_CONTROL_CLIENTS];
@@ -300,6 +299,9 @@ struct relay {
  * have events in the batch.  The node must be in no list.
  */
 void relay_discard(struct relay *relay, struct list_node *node);
+
+/* The last connection went: if it stays so for a while, memory goes back to the system. */
+void relay_became_idle(struct relay *relay);
 
 /* listener.c */
 void listeners_watch(struct relay *relay);

@@ -45,6 +45,7 @@
 #define ATTEMPT_WAIT_MS 250 /* RFC 8305 §5 */
 #define GOODBYE_WAIT_MS 2000
 #define PAUSE_MS        500
+#define IDLE_MS         1000
 #define CONTROL_WAIT_MS 5000
 #define NETWORK_WAIT_MS 3000
 #define LAUNCHER_WAIT_S 30
@@ -506,9 +507,11 @@ static void add_timer_queues(struct relay *relay)
     loop_add_queue(loop, &relay->pause_timers, PAUSE_MS);
     loop_add_queue(loop, &relay->control_timers, CONTROL_WAIT_MS);
     loop_add_queue(loop, &relay->grace_timers, 0);
+    loop_add_queue(loop, &relay->idle_timers, IDLE_MS);
     loop_add_queue(loop, &relay->network_timers, NETWORK_WAIT_MS);
     timer_init(&relay->paused_timer);
     timer_init(&relay->grace_timer);
+    timer_init(&relay->idle_timer);
     timer_init(&relay->network_timer);
 }
 
