@@ -166,6 +166,14 @@ static bool both_identified(const struct connection *connection)
     return connection->up.identification.done && connection->down.identification.done;
 }
 
+/* End of file passes on while the other direction lives; the last one passes on by closing. */
+static void pass_end(struct flow *flow, struct endpoint *destination)
+{
+    if (!flow->shut && shutdown(destination->watch.fd, SHUT_WR))
+        destination->error = errno;
+    flow->shut = true;
+}
+
 /* Moves what can be moved, then draws the consequences. */
 static void run(struct connection *connection)
 {
@@ -178,6 +186,10 @@ static void run(struct connection *connection)
     enum flow_result down =
         flow_move(relay, &connection->down, upstream, client, &connection->upstream->bytes_down);
 
+    if (up == FLOW_ENDED && down != FLOW_ENDED)
+        pass_end(&connection->up, upstream);
+    if (down == FLOW_ENDED && up != FLOW_ENDED)
+        pass_end(&connection->down, client);
     if (connection->state == CONNECTION_IDENTIFICATION && both_identified(connection)) {
         connection->state = CONNECTION_ESTABLISHED;
         timer_stop(&connection->timer);
@@ -189,11 +201,11 @@ static void run(struct connection *connection)
         close_connection(connection, true, "client", reason_of_error(client->error));
     } else if (upstream->error) {
         close_connection(connection, true, "upstream", reason_of_error(upstream->error));
-    } else if (up == FLOW_SHUT && down == FLOW_SHUT) {
+    } else if (up == FLOW_ENDED && down == FLOW_ENDED) {
         close_connection(connection, false, connection->up_ended_first ? "client" : "upstream",
                          "eof");
-    } else if (up == FLOW_SHUT || down == FLOW_SHUT) {
-        connection->up_ended_first = up == FLOW_SHUT;
+    } else if (up == FLOW_ENDED || down == FLOW_ENDED) {
+        connection->up_ended_first = up == FLOW_ENDED;
     }
 }
 

@@ -165,16 +165,6 @@ static enum flow_result empty_pipe(struct flow *flow, struct endpoint *destinati
     return FLOW_HAS_MORE;
 }
 
-static enum flow_result pass_end(struct flow *flow, struct endpoint *destination)
-{
-    if (!flow->shut && shutdown(destination->watch.fd, SHUT_WR)) {
-        destination->error = errno;
-        return FLOW_DESTINATION_RESET;
-    }
-    flow->shut = true;
-    return FLOW_SHUT;
-}
-
 static enum flow_result move(struct relay *relay, struct flow *flow, struct endpoint *source,
                              struct endpoint *destination, uint64_t *bytes_of_upstream)
 {
@@ -187,7 +177,7 @@ static enum flow_result move(struct relay *relay, struct flow *flow, struct endp
         else if (flow->in_pipe > 0)
             return FLOW_WAITS;
         else if (flow->ended)
-            return pass_end(flow, destination);
+            return FLOW_ENDED;
         else if (!source->readable || !destination->writable)
             return FLOW_WAITS;
         else if (flow->bulk)

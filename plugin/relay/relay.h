@@ -145,7 +145,7 @@ struct connection {
 enum flow_result {
     FLOW_WAITS,    /* for its source or its destination */
     FLOW_HAS_MORE, /* its turn is over */
-    FLOW_SHUT,     /* end of file was passed on; nothing more can come */
+    FLOW_ENDED,    /* all bytes up to the source's end of file were passed on */
     FLOW_SOURCE_RESET,
     FLOW_DESTINATION_RESET,
 };
