@@ -464,6 +464,21 @@ Test(relay, stop_resets_what_is_open)
     cr_expect_eq(member_number(stopped, "connections_total"), 1);
 }
 
+/* More lines than are written at once. */
+Test(relay, stop_loses_no_line)
+{
+    struct tcp_pair pairs[100];
+
+    for (size_t i = 0; i < ROWS(pairs); i++)
+        pairs[i] = open_pair();
+    gate_stop(&gate);
+    cr_expect_eq(gate_count_events(&gate, "open"), ROWS(pairs));
+    cr_expect_eq(gate_count_events(&gate, "close"), ROWS(pairs));
+    cr_expect_eq(gate_count_events(&gate, "stopped"), 1);
+    for (size_t i = 0; i < ROWS(pairs); i++)
+        tcp_close(&pairs[i]);
+}
+
 Test(relay, open_line_says_who_and_where)
 {
     struct tcp_pair pair = open_pair();

@@ -96,7 +96,10 @@ static size_t render_status(const struct relay *relay, char *buffer, size_t size
     return out.overflow ? 0 : out.length;
 }
 
-/* False: the client is gone or does not read, and loses its answer. */
+/*
+ * The event log has by then what the answer tells of.  False: the client is gone or does not read, and loses
+ * its answer.
+ */
 static bool reply(const struct control_client *client, enum bottle_result result, const char *text,
                   size_t length)
 {
@@ -106,6 +109,7 @@ static bool reply(const struct control_client *client, enum bottle_result result
     memcpy(packet, &head, sizeof head);
     memcpy(packet + sizeof head, text, length);
     length += sizeof head;
+    events_write(client->relay);
     return send(client->watch.fd, packet, length, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)length;
 }
 

@@ -2,6 +2,8 @@
 /*
  * events.c: what happened, one JSON object a line on standard error.
  *
+ * The lines of one turn of the loop are written together, at its end, or when the next one does not fit.
+ *
  * Where standard error is a pipe whose reader has stopped, lines are lost and counted rather than
  * waited for; the next line that can be written says how many.  Where it is a file, only the
  * newest lines are kept when it has reached its limit, so that an agent that connects for ever
@@ -9,9 +11,9 @@
  *
  * A relay that was taken over goes on writing to the same file until it has drained.  Appending is
  * whole lines each (O_APPEND).  Only the relay that serves shortens the file, under a lock that the
- * other takes for each of its lines (fcntl(2), F_OFD_SETLK): it neither tears a line nor loses one unseen.
- * Nobody waits for the lock: a line that finds it taken is lost and counted, and the file is shortened
- * before a later line.
+ * other takes for each of its writes (fcntl(2), F_OFD_SETLK): it neither tears a line nor loses one unseen.
+ * Nobody waits for the lock: lines that find it taken are lost and counted, and the file is shortened
+ * before later ones.
  */
 #include "relay.h"
 
@@ -25,9 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Four host names and a message, escaped, fit; less than PIPE_BUF, so a line is written whole or
- * not. */
-#define EVENT_SIZE 4000
+#define EVENT_SIZE 4000 /* four host names and a message, escaped, fit */
 
 static void begin(struct json_out *out, char *buffer, const char *event)
 {
@@ -111,42 +111,81 @@ static void bound_file(struct relay *relay, size_t next_length)
     (void)lock_file(F_UNLCK);
 }
 
-static bool append(const struct json_out *out)
+/* Returns how many bytes were written. */
+static size_t append(const char *lines, size_t length)
 {
-    return write(STDERR_FILENO, out->buffer, out->length) == (ssize_t)out->length;
+    ssize_t written = write(STDERR_FILENO, lines, length);
+
+    return written > 0 ? (size_t)written : 0;
 }
 
-static bool write_line(struct relay *relay, struct json_out *out)
+static size_t append_to_file(struct relay *relay, const char *lines, size_t length)
+{
+    if (control_claims_slug(relay)) {
+        bound_file(relay, length);
+        return append(lines, length);
+    }
+    if (!lock_file(F_RDLCK))
+        return 0;
+    size_t written = append(lines, length);
+    (void)lock_file(F_UNLCK);
+    return written;
+}
+
+/* Returns how many of the lines are lost: a full disk takes a part, a pipe all or nothing. */
+static size_t write_lines(struct relay *relay, const char *lines, size_t length)
+{
+    size_t written =
+        relay->events_in_file ? append_to_file(relay, lines, length) : append(lines, length);
+    size_t lost = 0;
+
+    for (size_t i = written; i < length; i++)
+        lost += lines[i] == '\n';
+    return lost;
+}
+
+static bool end_line(struct json_out *out)
 {
     json_out_end(out, '}');
     if (out->overflow)
         return false;
     out->buffer[out->length++] = '\n';
-    if (!relay->events_in_file)
-        return append(out);
-    if (control_claims_slug(relay)) {
-        bound_file(relay, out->length);
-        return append(out);
-    }
-    if (!lock_file(F_RDLCK))
-        return false;
-    bool written = append(out);
-    (void)lock_file(F_UNLCK);
-    return written;
+    return true;
+}
+
+static void tell_loss(struct relay *relay)
+{
+    char buffer[EVENT_SIZE];
+    struct json_out out;
+
+    begin(&out, buffer, "events-lost");
+    json_out_integer(&out, "count", (int64_t)relay->events_lost);
+    if (end_line(&out) && write_lines(relay, out.buffer, out.length) == 0)
+        relay->events_lost = 0;
+}
+
+void events_write(struct relay *relay)
+{
+    if (relay->event_length == 0)
+        return;
+    if (relay->events_lost > 0)
+        tell_loss(relay);
+    relay->events_lost += write_lines(relay, relay->event_lines, relay->event_length);
+    relay->event_length = 0;
 }
 
 static void end(struct relay *relay, struct json_out *out)
 {
-    if (relay->events_lost > 0) {
-        char buffer[EVENT_SIZE];
-        struct json_out lost;
-        begin(&lost, buffer, "events-lost");
-        json_out_integer(&lost, "count", (int64_t)relay->events_lost);
-        if (write_line(relay, &lost))
-            relay->events_lost = 0;
-    }
-    if (!write_line(relay, out))
+    if (!end_line(out)) {
         relay->events_lost++;
+        return;
+    }
+    if (relay->event_length + out->length > sizeof relay->event_lines)
+        events_write(relay);
+    memcpy(relay->event_lines + relay->event_length, out->buffer, out->length);
+    relay->event_length += out->length;
+    if (!relay->events_together)
+        events_write(relay);
 }
 
 static void put_connection(struct json_out *out, const struct connection *connection)

@@ -96,8 +96,10 @@ static void serve(struct relay *relay)
     event_started(relay);
     if (relay->sandbox_missing[0])
         event_notice(relay, "sandbox-incomplete", relay->sandbox_missing);
+    relay->events_together = true;
     while (relay->state != RELAY_STOPPED) {
         bool has_turns = !list_is_empty(&relay->turns);
+        events_write(relay);
         loop_wait(&relay->loop, has_turns ? 0 : resolver_wait_ms(relay, -1));
         resolver_run_timeouts(relay);
         connection_take_turns(relay);
@@ -110,6 +112,7 @@ static void serve(struct relay *relay)
     connection_cut_all(relay, "stop");
     free_discarded(relay);
     event_stopped(relay);
+    events_write(relay);
 }
 
 /* Signals that the launcher ignores or blocks stay so through execve(2). */

@@ -16,6 +16,7 @@
 #include <bottle/sidecar.h>
 
 #include <ares.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -285,8 +286,12 @@ struct relay {
     struct watch signals;       /* signalfd(2) */
     struct watch launcher;      /* pidfd_open(2), with exit_with_launcher */
 
-    char sandbox_missing[96];   /* stages that this system has not; empty: none */
-    bool events_in_file;        /* not a pipe or a terminal */
+    char sandbox_missing[96]; /* stages that this system has not; empty: none */
+    bool events_in_file;      /* not a pipe or a terminal */
+    bool events_together;     /* the loop runs; until then each line is written at once */
+    /* The lines of this turn; of so many bytes a pipe takes all or nothing (pipe(7)). */
+    char event_lines[PIPE_BUF];
+    size_t event_length;
     uint64_t events_lost;       /* since the last one that could be written */
     size_t event_bytes_checked; /* written since the size of the event log was looked at */
 
@@ -320,7 +325,9 @@ bool control_claims_slug(const struct relay *relay);
 void relay_drain(struct relay *relay, int64_t grace_ms, const char *why);
 void relay_stop(struct relay *relay, const char *reason);
 
-/* events.c: one line each on descriptor 2, never waiting; the fields are in README.md ("Events").
+/*
+ * events.c: one line each on descriptor 2, at the end of the turn, never waiting; the fields are in
+ * README.md ("Events").
  */
 void event_started(struct relay *relay);
 void event_open(const struct connection *connection);
@@ -328,6 +335,8 @@ void event_close(const struct connection *connection, const char *ended_by, cons
 void event_refused(const struct connection *connection, const char *reason, const char *message);
 void event_notice(struct relay *relay, const char *event, const char *message);
 void event_stopped(struct relay *relay);
+/* Writes the lines of this turn. */
+void events_write(struct relay *relay);
 
 /*
  * sandbox.c: gives up what the loop does not need.  False, with reply filled in, if that is not
