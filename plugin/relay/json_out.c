@@ -23,11 +23,25 @@ static void put(struct json_out *out, const char *text, size_t length)
     out->length += length;
 }
 
+/* The characters at the start of text that stand for themselves; most texts have no others. */
+static size_t plain_length(const char *text)
+{
+    size_t length = 0;
+
+    while (text[length] >= ' ' && text[length] < 0x7f && text[length] != '"' &&
+           text[length] != '\\')
+        length++;
+    return length;
+}
+
 static void put_quoted(struct json_out *out, const char *value)
 {
-    size_t left = strlen(value);
+    size_t plain = plain_length(value);
+    size_t left = strlen(value + plain);
 
     put(out, "\"", 1);
+    put(out, value, plain);
+    value += plain;
     while (left > 0 && !out->overflow) {
         uint32_t code_point = 0;
         size_t length = utf8_decode(value, left, &code_point);
