@@ -224,7 +224,7 @@ static enum bottle_result relay_status(struct engine *engine, const struct targe
     (void)snprintf(answering.instance, sizeof answering.instance, "%s",
                    object_text(said, "instance"));
     if (strcmp(container_label(*container, LABEL_INSTANCE), answering.instance) != 0) {
-        CLEANUP_JSON json_object *of_slug = *container;
+        (void)json_object_put(*container);
         *container = NULL;
         result = gate_find(engine, &answering, container, failure);
     }
@@ -309,39 +309,38 @@ static enum bottle_result docker_drain(const struct target *target, int64_t grac
 
 /*
  * The name is free then for another gate of the slug, and leads the agent there.  Not with Podman, which
- * goes on to answer with the old address: there the name is taken until the gate has ended.
+ * goes on to answer with the old address: there, or should it fail, the name is taken until this gate
+ * has ended.
  */
-static enum bottle_result let_name_go(struct engine *engine, const struct target *target,
-                                      struct failure *failure)
+static void let_name_go(struct engine *engine, const char *slug)
 {
     CLEANUP_JSON json_object *found = NULL;
     char name[CONTAINER_NAME_SIZE], other_name[CONTAINER_NAME_SIZE];
-    const struct container wanted = gate_container(engine, target, name);
-    struct target own = *target;
+    struct target gate = {0};
+    struct failure ignored;
 
-    enum bottle_result result = container_find(&wanted, &found, failure);
-    if (result != BOTTLE_OK || engine_is_podman(engine))
-        return result == BOTTLE_NOT_FOUND ? BOTTLE_OK : result;
-    (void)snprintf(own.instance, sizeof own.instance, "%s", container_label(found, LABEL_INSTANCE));
-    gate_name_successor(&own, other_name);
-    result = engine_call(engine, "POST", NULL, NULL, failure, "/containers/%s/rename?name=%s",
-                         object_text(found, "Id"), other_name);
-    return result == BOTTLE_NOT_FOUND ? BOTTLE_OK : result;
+    (void)snprintf(gate.slug, sizeof gate.slug, "%s", slug);
+    const struct container named = gate_container(engine, &gate, name);
+    if (engine_is_podman(engine) || container_find(&named, &found, &ignored) != BOTTLE_OK)
+        return;
+    (void)snprintf(gate.instance, sizeof gate.instance, "%s",
+                   container_label(found, LABEL_INSTANCE));
+    gate_name_successor(&gate, other_name);
+    (void)engine_call(engine, "POST", NULL, NULL, &ignored, "/containers/%s/rename?name=%s",
+                      object_text(found, "Id"), other_name);
 }
 
 static enum bottle_result docker_yield(const struct target *target, struct failure *failure)
 {
     CLEANUP_ENGINE struct engine *engine = NULL;
     CLEANUP_JSON json_object *container = NULL;
-    struct target of_slug = *target;
     enum bottle_result result = engine_open(ENGINE_TIMEOUT_MS, &engine, failure);
 
     if (result == BOTTLE_OK)
         result = end_accepting(engine, target, "yield", NULL, &container, failure);
-    if (result != BOTTLE_OK)
-        return result;
-    of_slug.instance[0] = '\0';
-    return let_name_go(engine, &of_slug, failure);
+    if (result == BOTTLE_OK)
+        let_name_go(engine, target->slug);
+    return result;
 }
 
 const struct backend backend_docker = {
