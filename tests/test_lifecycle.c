@@ -578,17 +578,34 @@ static const char *in_own_process_namespace(int parent_fd, void *context)
     return inner > 0 && waitpid(inner, &status, 0) == inner ? NULL : "fork or wait failed";
 }
 
-Test(lifecycle, runs_from_a_file_where_memory_is_no_program)
+static void run_where_memory_is_no_program(void)
 {
     char line[512];
 
     if (geteuid() != 0 || access("/proc/sys/vm/memfd_noexec", F_OK))
         cr_skip_test("needs root and a kernel with vm.memfd_noexec");
-    prepare_two();
     struct child child = child_start(in_own_process_namespace, NULL);
     cr_assert(line_receive(child.fd, line, sizeof line));
     cr_expect_str_eq(line, "fine");
     child_wait(&child);
+}
+
+Test(lifecycle, runs_from_a_file_where_memory_is_no_program)
+{
+    prepare_two();
+    run_where_memory_is_no_program();
+}
+
+/* As a launcher that was killed leaves it, while it writes the file. */
+Test(lifecycle, runs_from_a_file_although_there_is_the_rest_of_one)
+{
+    CLEANUP_FREE char *path = NULL;
+
+    prepare_two();
+    cr_assert_gt(asprintf(&path, "%s/ssh_gate_relay", gate.stage_dir), 0);
+    CLEANUP_FD int rest = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
+    cr_assert_geq(rest, 0);
+    run_where_memory_is_no_program();
 }
 
 /* ---- drain ---- */
