@@ -1,90 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * grammar.c: what a value may look like.
+ * grammar.c: what the values of an entry may look like, beside those that every sidecar has
+ * (common/grammar.h).
  *
  * Each function accepts exactly what is safe, as it is, everywhere the value goes: a shell script,
- * socat's address syntax, ssh_config, known_hosts, a file name, a container name.  A value that
- * does not fit is refused; nothing is ever quoted or escaped.  Letters and digits are ASCII's,
- * whatever the locale.
+ * socat's address syntax, ssh_config, known_hosts.
  */
 #include "plan.h"
 
 #include "common/json_text.h"
 
-#include <arpa/inet.h>
 #include <string.h>
-#include <strings.h>
 
-#define LOWER_CASE "abcdefghijklmnopqrstuvwxyz"
-#define UPPER_CASE "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-#define DIGITS     "0123456789"
-#define WORD       LOWER_CASE UPPER_CASE DIGITS "_"
-
-#define MAX_LABEL   63   /* RFC 1035 §2.3.4 */
 #define MAX_TYPE    64   /* RFC 4251 §6 */
 #define MAX_KEY_LEN 3072 /* bytes of which PLAN_HOST_KEY_SIZE characters of base64 are made */
 
-/* One character of first, then any number of rest; size - 1 characters at most. */
-static bool is_word(const char *text, const char *first, const char *rest, size_t size)
-{
-    size_t len = strnlen(text, size);
-
-    return len > 0 && len < size && strchr(first, text[0]) != NULL &&
-           1 + strspn(text + 1, rest) == len;
-}
-
-bool grammar_slug(const char *text)
-{
-    return is_word(text, LOWER_CASE DIGITS, LOWER_CASE DIGITS "-", PLAN_SLUG_SIZE);
-}
-
 bool grammar_user(const char *text)
 {
-    return is_word(text, WORD, WORD ".@+-", PLAN_USER_SIZE);
-}
-
-static bool is_ip_address(const char *text)
-{
-    struct in6_addr addr; /* has room for both families */
-
-    return inet_pton(AF_INET, text, &addr) == 1 || inet_pton(AF_INET6, text, &addr) == 1;
-}
-
-/* inet_aton(3), and with it every resolver, takes "127.1", "0x7f.1" and "2130706433" for addresses.
- */
-static bool looks_like_number(const char *label)
-{
-    return label[strspn(label, DIGITS)] == '\0' || strncasecmp(label, "0x", 2) == 0;
-}
-
-static bool is_dns_name(const char *text)
-{
-    const char *label = text;
-
-    if (strnlen(text, PLAN_HOST_SIZE) == PLAN_HOST_SIZE)
-        return false;
-    for (;;) {
-        size_t len = strspn(label, WORD "-");
-        if (len == 0 || len > MAX_LABEL || label[0] == '-' || label[len - 1] == '-')
-            return false;
-        if (label[len] == '\0')
-            return !looks_like_number(label);
-        if (label[len] != '.')
-            return false;
-        label += len + 1;
-    }
-}
-
-bool grammar_hostname(const char *text)
-{
-    return is_dns_name(text) || is_ip_address(text);
+    return grammar_word(text, WORD, WORD ".@+-", PLAN_USER_SIZE);
 }
 
 bool grammar_alias(const char *text)
 {
     if (grammar_hostname(text))
         return true;
-    return is_word(text, WORD, WORD ".-", PLAN_HOST_SIZE) && text[strlen(text) - 1] != '.';
+    return grammar_word(text, WORD, WORD ".-", HOST_SIZE) && text[strlen(text) - 1] != '.';
 }
 
 static bool has_parent_component(const char *path)

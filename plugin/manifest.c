@@ -74,9 +74,9 @@ static bool copy_host(char host[PLAN_HOST_SIZE], const char *text)
     }
     if (len >= PLAN_HOST_SIZE)
         return false;
-    for (size_t i = 0; i < len; i++)
-        host[i] = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] - 'A' + 'a') : text[i];
+    memcpy(host, text, len);
     host[len] = '\0';
+    make_lower_case(host);
     return grammar_hostname(host) && (!bracketed || strchr(host, ':') != NULL);
 }
 

@@ -13,7 +13,6 @@
 #include "common/json_object.h"
 #include "common/json_reader.h"
 #include "common/json_text.h"
-#include "common/utf8.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -51,22 +50,6 @@ void plan_clear(struct plan *plan)
     free(plan->internal_network);
     free(plan->egress_network);
     memset(plan, 0, sizeof *plan);
-}
-
-/* malloc'ed; NULL when memory ran out. */
-static char *join_path(const char *directory, const char *file)
-{
-    char *path = NULL;
-    const char *slash = strcmp(directory, "/") == 0 ? "" : "/";
-
-    return asprintf(&path, "%s%s%s", directory, slash, file) < 0 ? NULL : path;
-}
-
-static bool add_path(json_object *object, const char *key, const char *directory, const char *file)
-{
-    CLEANUP_FREE char *path = join_path(directory, file);
-
-    return path != NULL && object_add_text(object, key, path);
 }
 
 static json_object *upstream_object(const struct upstream *upstream)
@@ -111,7 +94,7 @@ char *plan_to_json(const struct plan *plan)
         !object_add_text(object, "stage_dir", plan->stage_dir))
         return NULL;
     for (size_t i = 0; i < STAGE_FILE_COUNT; i++) {
-        if (!add_path(object, stage_files[i].key, plan->stage_dir, stage_files[i].file))
+        if (!plan_add_path(object, stage_files[i].key, plan->stage_dir, stage_files[i].file))
             return NULL;
     }
     if (!object_add(object, "upstreams", upstreams_array(plan)) ||
@@ -121,59 +104,6 @@ char *plan_to_json(const struct plan *plan)
     text = json_object_to_json_string_ext(object,
                                           JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
     return text == NULL ? NULL : strdup(text);
-}
-
-/* The value of a key that must be there. */
-static enum bottle_result read_value(const struct json_reader *reader, const char *key,
-                                     json_type type, json_object **value)
-{
-    if (!json_object_object_get_ex(reader->object, key, value))
-        return failure_set(reader->failure, BOTTLE_INVALID,
-                           "%s: %s is missing: hand the plan on as prepare returned it",
-                           reader->where, key);
-    if (json_object_is_type(*value, type))
-        return BOTTLE_OK;
-    return failure_set(reader->failure, BOTTLE_INVALID, "%s: %s must be of type %s, not %s",
-                       reader->where, key, json_type_to_name(type),
-                       json_type_to_name(json_object_get_type(*value)));
-}
-
-/* The text of a key that must be there and match the grammar; it lives as long as the object. */
-static enum bottle_result read_text(const struct json_reader *reader, const char *key,
-                                    bool (*grammar)(const char *), const char **text)
-{
-    json_object *value;
-    enum bottle_result result = read_value(reader, key, json_type_string, &value);
-
-    if (result != BOTTLE_OK)
-        return result;
-    *text = json_object_get_string(value);
-    if (!grammar(*text))
-        return json_refuse(reader, key, "is not valid: hand the plan on as prepare returned it");
-    return BOTTLE_OK;
-}
-
-static enum bottle_result copy_text(const struct json_reader *reader, const char *key,
-                                    bool (*grammar)(const char *), char *to, size_t size)
-{
-    const char *text;
-    enum bottle_result result = read_text(reader, key, grammar, &text);
-
-    if (result == BOTTLE_OK && snprintf(to, size, "%s", text) >= (int)size)
-        return json_refuse(reader, key, "is too long");
-    return result;
-}
-
-static enum bottle_result duplicate_text(const struct json_reader *reader, const char *key,
-                                         bool (*grammar)(const char *), char **to)
-{
-    const char *text;
-    enum bottle_result result = read_text(reader, key, grammar, &text);
-
-    if (result != BOTTLE_OK)
-        return result;
-    *to = strdup(text);
-    return *to == NULL ? json_out_of_memory(reader) : BOTTLE_OK;
 }
 
 static bool has_key(const struct json_reader *reader, const char *key)
@@ -186,7 +116,7 @@ static enum bottle_result read_port(const struct json_reader *reader, const char
 {
     json_object *value;
     int64_t number;
-    enum bottle_result result = read_value(reader, key, json_type_int, &value);
+    enum bottle_result result = json_read(reader, key, json_type_int, &value);
 
     if (result != BOTTLE_OK)
         return result;
@@ -206,43 +136,17 @@ static bool is_upstream_host(const char *text)
     return grammar_hostname(text);
 }
 
-/* An absolute path with room for a file name after it. */
-static bool is_stage_dir(const char *text)
-{
-    size_t len = strnlen(text, PLAN_PATH_SIZE);
-
-    return text[0] == '/' && len + sizeof "/" ENTRYPOINT_FILE <= PLAN_PATH_SIZE &&
-           text_is_printable(text, len);
-}
-
-/* What names a network is for the backend to judge; here it must only be one line. */
-static enum bottle_result read_network(const struct json_reader *reader, const char *key,
-                                       char **network)
-{
-    json_object *value;
-    enum bottle_result result = read_value(reader, key, json_type_string, &value);
-
-    if (result != BOTTLE_OK)
-        return result;
-    const char *text = json_object_get_string(value);
-    size_t len = strlen(text);
-    if (len >= PLAN_PATH_SIZE || !text_is_printable(text, len))
-        return json_refuse(reader, key, "must be one line of fewer than 4096 bytes");
-    *network = strdup(text);
-    return *network == NULL ? json_out_of_memory(reader) : BOTTLE_OK;
-}
-
 static enum bottle_result read_upstream(const struct json_reader *reader, struct upstream *upstream)
 {
     enum bottle_result result =
         json_check_keys(reader->object, reader->where, upstream_keys, reader->failure);
 
     if (result == BOTTLE_OK)
-        result = copy_text(reader, "bottle_host_alias", grammar_alias, upstream->alias,
-                           sizeof upstream->alias);
+        result = json_copy_text(reader, "bottle_host_alias", grammar_alias, upstream->alias,
+                                sizeof upstream->alias);
     if (result == BOTTLE_OK)
-        result = copy_text(reader, "upstream_host", is_upstream_host, upstream->host,
-                           sizeof upstream->host);
+        result = json_copy_text(reader, "upstream_host", is_upstream_host, upstream->host,
+                                sizeof upstream->host);
     if (result == BOTTLE_OK)
         result = read_port(reader, "listen_port", &upstream->listen_port);
     if (result == BOTTLE_OK)
@@ -250,12 +154,14 @@ static enum bottle_result read_upstream(const struct json_reader *reader, struct
     if (result == BOTTLE_OK && upstream->port != upstream->listen_port)
         return json_refuse(reader, "upstream_port", "must be equal to listen_port");
     if (result == BOTTLE_OK && has_key(reader, "user"))
-        result = copy_text(reader, "user", grammar_user, upstream->user, sizeof upstream->user);
-    if (result == BOTTLE_OK && has_key(reader, "identity_file"))
-        result = duplicate_text(reader, "identity_file", grammar_path, &upstream->identity_file);
-    if (result == BOTTLE_OK && has_key(reader, "known_host_key"))
         result =
-            duplicate_text(reader, "known_host_key", grammar_host_key, &upstream->known_host_key);
+            json_copy_text(reader, "user", grammar_user, upstream->user, sizeof upstream->user);
+    if (result == BOTTLE_OK && has_key(reader, "identity_file"))
+        result =
+            json_duplicate_text(reader, "identity_file", grammar_path, &upstream->identity_file);
+    if (result == BOTTLE_OK && has_key(reader, "known_host_key"))
+        result = json_duplicate_text(reader, "known_host_key", grammar_host_key,
+                                     &upstream->known_host_key);
     return result;
 }
 
@@ -276,7 +182,7 @@ static enum bottle_result read_upstreams(const struct json_reader *reader, struc
 {
     json_object *array;
     size_t count;
-    enum bottle_result result = read_value(reader, "upstreams", json_type_array, &array);
+    enum bottle_result result = json_read(reader, "upstreams", json_type_array, &array);
 
     if (result != BOTTLE_OK)
         return result;
@@ -303,65 +209,25 @@ static enum bottle_result read_upstreams(const struct json_reader *reader, struc
     return result;
 }
 
-static enum bottle_result check_version(const struct json_reader *reader)
-{
-    json_object *value;
-    enum bottle_result result = read_value(reader, "version", json_type_int, &value);
-
-    if (result == BOTTLE_OK && json_object_get_int64(value) != PLAN_VERSION)
-        return json_refuse(reader, "version",
-                           "is not this plugin's: prepare again with this plugin");
-    return result;
-}
-
-static enum bottle_result check_sidecar(const struct json_reader *reader)
-{
-    json_object *value;
-    enum bottle_result result = read_value(reader, "sidecar", json_type_string, &value);
-
-    if (result == BOTTLE_OK && strcmp(json_object_get_string(value), SIDECAR_NAME) != 0)
-        return json_refuse(reader, "sidecar", "is another sidecar: hand its plan to that plugin");
-    return result;
-}
-
-static enum bottle_result check_stage_files(const struct json_reader *reader, const char *stage_dir)
-{
-    for (size_t i = 0; i < STAGE_FILE_COUNT; i++) {
-        const char *key = stage_files[i].key;
-        json_object *value;
-        enum bottle_result result = read_value(reader, key, json_type_string, &value);
-        if (result != BOTTLE_OK)
-            return result;
-        CLEANUP_FREE char *path = join_path(stage_dir, stage_files[i].file);
-        if (path == NULL)
-            return json_out_of_memory(reader);
-        if (strcmp(json_object_get_string(value), path) != 0)
-            return json_refuse(reader, key, "is not the file in stage_dir that prepare wrote");
-    }
-    return BOTTLE_OK;
-}
-
 static enum bottle_result read_plan(const struct json_reader *reader, struct plan *plan)
 {
     enum bottle_result result =
         json_check_keys(reader->object, reader->where, plan_keys, reader->failure);
 
     if (result == BOTTLE_OK)
-        result = check_version(reader);
+        result = plan_read_origin(reader, SIDECAR_NAME, PLAN_VERSION);
     if (result == BOTTLE_OK)
-        result = check_sidecar(reader);
+        result = json_copy_text(reader, "slug", grammar_slug, plan->slug, sizeof plan->slug);
     if (result == BOTTLE_OK)
-        result = copy_text(reader, "slug", grammar_slug, plan->slug, sizeof plan->slug);
-    if (result == BOTTLE_OK)
-        result = duplicate_text(reader, "stage_dir", is_stage_dir, &plan->stage_dir);
-    if (result == BOTTLE_OK)
-        result = check_stage_files(reader, plan->stage_dir);
+        result = plan_read_stage_dir(reader, &plan->stage_dir);
+    for (size_t i = 0; i < STAGE_FILE_COUNT && result == BOTTLE_OK; i++)
+        result = plan_check_path(reader, stage_files[i].key, plan->stage_dir, stage_files[i].file);
     if (result == BOTTLE_OK)
         result = read_upstreams(reader, plan);
     if (result == BOTTLE_OK)
-        result = read_network(reader, "internal_network", &plan->internal_network);
+        result = plan_read_network(reader, "internal_network", &plan->internal_network);
     if (result == BOTTLE_OK)
-        result = read_network(reader, "egress_network", &plan->egress_network);
+        result = plan_read_network(reader, "egress_network", &plan->egress_network);
     return result;
 }
 

@@ -23,6 +23,8 @@
 #define SSH_GATE_PLAN_H
 
 #include "common/failure.h"
+#include "common/grammar.h"
+#include "common/plan_members.h"
 
 #include <json-c/json.h>
 #include <stdbool.h>
@@ -31,10 +33,9 @@
 
 #define PLAN_VERSION       1
 #define PLAN_MAX_UPSTREAMS 128
-#define PLAN_SLUG_SIZE     41  /* with NUL */
-#define PLAN_HOST_SIZE     254 /* RFC 1035 §2.3.4, with NUL */
+#define PLAN_SLUG_SIZE     SLUG_SIZE
+#define PLAN_HOST_SIZE     HOST_SIZE
 #define PLAN_USER_SIZE     65
-#define PLAN_PATH_SIZE     4096
 #define PLAN_HOST_KEY_SIZE 4096
 
 #define SIDECAR_NAME     "ssh_gate"
@@ -79,11 +80,7 @@ enum bottle_result plan_from_json(const char *text, struct plan *plan, struct fa
  */
 enum bottle_result plan_from_bottle(const char *bottle, struct plan *plan, struct failure *failure);
 
-/* The grammars (grammar.c).  Each is true only for a whole, non-empty value. */
-bool grammar_slug(const char *text); /* [a-z0-9][a-z0-9-]{0,39} */
-bool grammar_hostname(
-    const char *text); /* a DNS name (letters, digits, '-', '_'; no trailing dot; last label
-                          not numeric) of 253 characters at most, or an IPv4 or IPv6 address */
+/* The grammars (grammar.c) beside those of common/grammar.h.  Each is true only for a whole, non-empty value. */
 bool grammar_alias(
     const char *text); /* as a hostname, or [A-Za-z0-9_][A-Za-z0-9._-]* without a trailing dot */
 bool grammar_user(const char *text); /* [A-Za-z0-9_][A-Za-z0-9._@+-]{0,63} */

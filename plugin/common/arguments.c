@@ -2,6 +2,8 @@
 /* arguments.c: see arguments.h. */
 #include "arguments.h"
 
+#include <string.h>
+
 enum bottle_result arguments_check_from(const void *arguments, size_t known_size, size_t size,
                                         const struct bottle_host *host, struct failure *failure)
 {
@@ -19,4 +21,16 @@ enum bottle_result arguments_check_from(const void *arguments, size_t known_size
                            "set it to sizeof(struct bottle_host)",
                            host->struct_size);
     return BOTTLE_OK;
+}
+
+enum bottle_result arguments_require(const char *name, const char *value, struct failure *failure)
+{
+    return value ? BOTTLE_OK : failure_set(failure, BOTTLE_INVALID, "%s is NULL", name);
+}
+
+enum bottle_result arguments_finish(enum bottle_result result, const struct failure *failure,
+                                    char **message)
+{
+    *message = result == BOTTLE_OK ? NULL : strdup(failure->message);
+    return result;
 }

@@ -22,6 +22,13 @@
     arguments_check_from((arguments), sizeof *(arguments), (arguments)->struct_size,               \
                          (arguments)->host, (failure))
 
+/* BOTTLE_INVALID for a pointer argument that is missing. */
+enum bottle_result arguments_require(const char *name, const char *value, struct failure *failure);
+
+/* The end of every operation: hands the failure's text to the host, and returns result. */
+enum bottle_result arguments_finish(enum bottle_result result, const struct failure *failure,
+                                    char **message);
+
 /* known_size: bytes of the struct as this plugin knows it; size: as the host does */
 enum bottle_result arguments_check_from(const void *arguments, size_t known_size, size_t size,
                                         const struct bottle_host *host, struct failure *failure);

@@ -330,3 +330,20 @@ enum bottle_result stage_dir_write(int stage_fd, const char *stage_path,
         remove_hidden(&stage, &pending[i]);
     return result;
 }
+
+enum bottle_result stage_dir_open_log(int stage_fd, const char *stage_path, const char *name,
+                                      int *fd, struct failure *failure)
+{
+    CLEANUP_FD int opened = openat(
+        stage_fd, name, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    struct stat file;
+
+    if (opened < 0 || fstat(opened, &file))
+        return failure_set(failure, result_of_errno(errno), "%s/%s: %s", stage_path, name,
+                           errno == ELOOP ? "it is a symlink; remove it" : strerror(errno));
+    if (!S_ISREG(file.st_mode))
+        return failure_set(failure, BOTTLE_CONFLICT, "%s/%s is no regular file; remove it",
+                           stage_path, name);
+    *fd = steal_fd(&opened);
+    return BOTTLE_OK;
+}

@@ -38,4 +38,11 @@ enum bottle_result stage_dir_write(int stage_fd, const char *stage_path,
                                    const struct stage_file *files, size_t count,
                                    struct failure *failure);
 
+/*
+ * Opens a file that a program writes lines to (mode 600), and makes it if it is not there.
+ * @fd: out: appends, and reads; CLOEXEC
+ */
+enum bottle_result stage_dir_open_log(int stage_fd, const char *stage_path, const char *name,
+                                      int *fd, struct failure *failure);
+
 #endif
