@@ -12,6 +12,7 @@
 #include "control_client.h"
 
 #include "common/cleanup.h"
+#include "common/socket_list.h"
 #include "common/wait.h"
 #include "relay/protocol.h"
 #include "relay_process.h"
@@ -26,8 +27,7 @@
 #include <sys/un.h>
 
 #define ANSWER_WAIT_MS 5000
-#define SOCKET_LIST    "/proc/thread-self/net/unix"
-#define LISTENING      " 00010000 " /* its column Flags */
+#define LISTENING      " 00010000 " /* in the column Flags of the socket list */
 
 static void shown(const struct target *target,
                   char text[TARGET_SLUG_SIZE + TARGET_INSTANCE_SIZE + 16])
@@ -203,24 +203,6 @@ static bool is_instance_of(const char *line, const char *prefix, struct target *
     return true;
 }
 
-/* The whole list; malloc'ed; NULL with errno set. */
-static char *read_socket_list(void)
-{
-    FILE *sockets = fopen(SOCKET_LIST, "re");
-    char *text = NULL;
-    size_t size = 0;
-
-    if (!sockets)
-        return NULL;
-    errno = EIO; /* should it be empty, which it never is */
-    if (getdelim(&text, &size, '\0', sockets) < 0) {
-        free(text);
-        text = NULL;
-    }
-    (void)fclose(sockets); /* it was only read */
-    return text;
-}
-
 /* Those that run under a slug. */
 struct instances {
     struct target target; /* the one that next_instance() found */
@@ -248,7 +230,7 @@ static bool next_instance(struct instances *instances)
 /* One pass over the list.  BOTTLE_NOT_FOUND: there was none to stop. */
 static enum bottle_result stop_listed(const struct target *of, struct failure *failure)
 {
-    CLEANUP_FREE char *list = read_socket_list();
+    CLEANUP_FREE char *list = socket_list_read();
     struct instances instances = instances_of(of, list);
     enum bottle_result all = BOTTLE_NOT_FOUND;
 
@@ -315,7 +297,7 @@ static enum bottle_result status_of(const struct target *target, char **text,
 static enum bottle_result status_of_any(const struct target *of, char **text,
                                         struct failure *failure)
 {
-    CLEANUP_FREE char *list = read_socket_list();
+    CLEANUP_FREE char *list = socket_list_read();
     struct instances instances = instances_of(of, list);
     enum bottle_result result = BOTTLE_NOT_FOUND;
 

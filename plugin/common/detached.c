@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -60,6 +61,8 @@ IN_CHILD static bool set_up_descriptors(const struct detached *program)
         if (syscall(SYS_dup3, program->fds[i], i, 0) != (long)i)
             return false;
     }
+    /* Linux 5.11; before that, what is not CLOEXEC here is the program's too. */
+    (void)syscall(SYS_close_range, program->fd_count, ~0U, CLOSE_RANGE_CLOEXEC);
     return true;
 }
 
