@@ -6,8 +6,8 @@
 #define SSH_GATE_BACKEND_H
 
 #include "common/failure.h"
+#include "common/target.h"
 #include "plan.h"
-#include "target.h"
 
 #include <stdint.h>
 

@@ -29,18 +29,17 @@
 #define ANSWER_WAIT_MS 5000
 #define LISTENING      " 00010000 " /* in the column Flags of the socket list */
 
-static void shown(const struct target *target,
-                  char text[TARGET_SLUG_SIZE + TARGET_INSTANCE_SIZE + 16])
+static void shown(const struct target *target, char text[SLUG_SIZE + TARGET_INSTANCE_SIZE + 16])
 {
-    (void)snprintf(text, TARGET_SLUG_SIZE + TARGET_INSTANCE_SIZE + 16, "native:%s%s%s",
-                   target->slug, target->instance[0] ? ":" : "", target->instance);
+    (void)snprintf(text, SLUG_SIZE + TARGET_INSTANCE_SIZE + 16, "native:%s%s%s", target->slug,
+                   target->instance[0] ? ":" : "", target->instance);
 }
 
 static enum bottle_result connect_control(const struct target *target, int *connected, pid_t *pid,
                                           struct failure *failure)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    char *name = address.sun_path + 1, text[TARGET_SLUG_SIZE + TARGET_INSTANCE_SIZE + 16];
+    char *name = address.sun_path + 1, text[SLUG_SIZE + TARGET_INSTANCE_SIZE + 16];
     const size_t size = sizeof address.sun_path - 1;
     /* For connect(2), which waits while others ask, and send(2). */
     const struct timeval limit = {.tv_sec = ANSWER_WAIT_MS / 1000};

@@ -4,7 +4,7 @@
 #define SSH_GATE_CONTROL_CLIENT_H
 
 #include "common/failure.h"
-#include "target.h"
+#include "common/target.h"
 
 #include <stdint.h>
 

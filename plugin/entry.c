@@ -27,66 +27,24 @@
 static const struct backend *const BACKENDS[] = {&backend_native, &backend_docker};
 static const char *const BACKEND_NAMES[] = {"native", "docker", NULL};
 
-/* Hands the failure's text to the host. */
-static enum bottle_result finish(enum bottle_result result, const struct failure *failure,
-                                 char **message)
+static enum bottle_result find_backend(const char *name, const struct backend **backend,
+                                       struct failure *failure)
 {
-    *message = result == BOTTLE_OK ? NULL : strdup(failure->message);
+    size_t index = 0;
+    enum bottle_result result = backend_find(BACKEND_NAMES, name, &index, failure);
+
+    *backend = BACKENDS[index];
     return result;
 }
 
-static enum bottle_result require(const char *name, const char *value, struct failure *failure)
+static enum bottle_result find_target(const char *text, const struct backend **backend,
+                                      struct target *target, struct failure *failure)
 {
-    return value ? BOTTLE_OK : failure_set(failure, BOTTLE_INVALID, "%s is NULL", name);
-}
+    size_t index = 0;
+    enum bottle_result result = target_parse(text, BACKEND_NAMES, &index, target, failure);
 
-static enum bottle_result find_backend(const char *name, size_t length,
-                                       const struct backend **backend, struct failure *failure)
-{
-    for (size_t i = 0; i < sizeof BACKENDS / sizeof BACKENDS[0]; i++) {
-        *backend = BACKENDS[i];
-        if (strlen((*backend)->name) == length && memcmp((*backend)->name, name, length) == 0)
-            return BOTTLE_OK;
-    }
-    return failure_set(failure, BOTTLE_INVALID,
-                       "backend \"%.*s\" is unknown; ssh_gate has: native, docker",
-                       length > EXCERPT_BYTES ? EXCERPT_BYTES : (int)length, name);
-}
-
-static bool is_instance(const char *text)
-{
-    size_t length = strlen(text);
-
-    return length > 0 && length < TARGET_INSTANCE_SIZE &&
-           strspn(text, "0123456789abcdef") == length;
-}
-
-/* BACKEND:SLUG[:INSTANCE] */
-static enum bottle_result parse_target(const char *text, const struct backend **backend,
-                                       struct target *target, struct failure *failure)
-{
-    const char *slug = strchr(text, ':');
-
-    *target = (struct target){0};
-    if (slug) {
-        enum bottle_result result = find_backend(text, (size_t)(slug - text), backend, failure);
-        if (result != BOTTLE_OK)
-            return result;
-        slug++;
-        size_t length = strcspn(slug, ":");
-        const char *instance = slug[length] ? slug + length + 1 : NULL;
-        if (length < sizeof target->slug)
-            memcpy(target->slug, slug, length);
-        if (grammar_slug(target->slug) && (!instance || is_instance(instance))) {
-            if (instance)
-                memcpy(target->instance, instance, strlen(instance));
-            return BOTTLE_OK;
-        }
-    }
-    return failure_set(
-        failure, BOTTLE_INVALID,
-        "target \"%s\" is not what start returns: BACKEND:SLUG or BACKEND:SLUG:INSTANCE",
-        EXCERPT(text));
+    *backend = BACKENDS[index];
+    return result;
 }
 
 static enum bottle_result prepare(struct bottle_prepare *arguments)
@@ -98,41 +56,22 @@ static enum bottle_result prepare(struct bottle_prepare *arguments)
     arguments->plan = NULL;
     enum bottle_result result = arguments_check(arguments, &failure);
     if (result == BOTTLE_OK)
-        result = require("bottle", arguments->bottle, &failure);
+        result = arguments_require("bottle", arguments->bottle, &failure);
     if (result == BOTTLE_OK)
-        result = require("slug", arguments->slug, &failure);
+        result = arguments_require("slug", arguments->slug, &failure);
     if (result == BOTTLE_OK)
-        result = require("stage_dir", arguments->stage_dir, &failure);
+        result = arguments_require("stage_dir", arguments->stage_dir, &failure);
     if (result == BOTTLE_OK)
         result = gate_prepare(arguments->bottle, arguments->slug, arguments->stage_dir,
                               &arguments->plan, &failure);
-    return finish(result, &failure, &arguments->message);
-}
-
-static enum bottle_result check_plan(const struct plan *plan, struct failure *failure)
-{
-    if (plan->upstream_count == 0)
-        return failure_set(failure, BOTTLE_INVALID,
-                           "plan of \"%s\": it has no upstreams, so there is no gate to start",
-                           plan->slug);
-    if (plan->internal_network[0] == '\0')
-        return failure_set(
-            failure, BOTTLE_INVALID,
-            "plan of \"%s\": internal_network is empty; the launcher fills it in before start",
-            plan->slug);
-    if (plan->egress_network[0] == '\0')
-        return failure_set(
-            failure, BOTTLE_INVALID,
-            "plan of \"%s\": egress_network is empty; the launcher fills it in before start",
-            plan->slug);
-    return BOTTLE_OK;
+    return arguments_finish(result, &failure, &arguments->message);
 }
 
 static enum bottle_result find_takeover(const char *text, const struct plan *plan,
                                         const struct backend **backend, struct target *from,
                                         struct failure *failure)
 {
-    enum bottle_result result = parse_target(text, backend, from, failure);
+    enum bottle_result result = find_target(text, backend, from, failure);
 
     if (result != BOTTLE_OK || strcmp(from->slug, plan->slug) == 0)
         return result;
@@ -171,13 +110,14 @@ static enum bottle_result start_plan(const struct bottle_start *arguments, char 
     enum bottle_result result = arguments_check(arguments, failure);
 
     if (result == BOTTLE_OK)
-        result = require("plan", arguments->plan, failure);
+        result = arguments_require("plan", arguments->plan, failure);
     if (result == BOTTLE_OK && arguments->backend)
-        result = find_backend(arguments->backend, strlen(arguments->backend), &backend, failure);
+        result = find_backend(arguments->backend, &backend, failure);
     if (result == BOTTLE_OK)
         result = plan_from_json(arguments->plan, &plan, failure);
     if (result == BOTTLE_OK)
-        result = check_plan(&plan, failure);
+        result = plan_check_start(plan.slug, plan.upstream_count, plan.internal_network,
+                                  plan.egress_network, failure);
     if (result == BOTTLE_OK)
         result = json_text_parse("start options", arguments->options ? arguments->options : "{}",
                                  &options, failure);
@@ -195,16 +135,8 @@ static enum bottle_result start(struct bottle_start *arguments)
     if (!arguments_are_whole(arguments))
         return BOTTLE_INVALID;
     arguments->target = NULL;
-    return finish(start_plan(arguments, &arguments->target, &failure), &failure,
-                  &arguments->message);
-}
-
-static enum bottle_result find_target(const char *text, const struct backend **backend,
-                                      struct target *target, struct failure *failure)
-{
-    enum bottle_result result = require("target", text, failure);
-
-    return result == BOTTLE_OK ? parse_target(text, backend, target, failure) : result;
+    return arguments_finish(start_plan(arguments, &arguments->target, &failure), &failure,
+                            &arguments->message);
 }
 
 static enum bottle_result stop(struct bottle_stop *arguments)
@@ -222,7 +154,7 @@ static enum bottle_result stop(struct bottle_stop *arguments)
         result = backend->stop(&target, &failure);
     if (result == BOTTLE_NOT_FOUND)
         result = BOTTLE_OK;
-    return finish(result, &failure, &arguments->message);
+    return arguments_finish(result, &failure, &arguments->message);
 }
 
 static enum bottle_result drain(struct bottle_drain *arguments)
@@ -238,7 +170,7 @@ static enum bottle_result drain(struct bottle_drain *arguments)
         result = find_target(arguments->target, &backend, &target, &failure);
     if (result == BOTTLE_OK)
         result = backend->drain(&target, arguments->grace_ms, &failure);
-    return finish(result, &failure, &arguments->message);
+    return arguments_finish(result, &failure, &arguments->message);
 }
 
 static enum bottle_result target_status(const struct bottle_status *arguments, char **status,
@@ -268,8 +200,8 @@ static enum bottle_result status(struct bottle_status *arguments)
     if (!arguments_are_whole(arguments))
         return BOTTLE_INVALID;
     arguments->status = NULL;
-    return finish(target_status(arguments, &arguments->status, &failure), &failure,
-                  &arguments->message);
+    return arguments_finish(target_status(arguments, &arguments->status, &failure), &failure,
+                            &arguments->message);
 }
 
 static void release(char *text)

@@ -63,16 +63,16 @@ static enum bottle_result read_alias(const struct json_reader *entry, struct ups
 }
 
 /* Copies a host name in lower case; an IPv6 address loses its brackets. */
-static bool copy_host(char host[PLAN_HOST_SIZE], const char *text)
+static bool copy_host(char host[HOST_SIZE], const char *text)
 {
-    size_t len = strnlen(text, PLAN_HOST_SIZE + 2);
+    size_t len = strnlen(text, HOST_SIZE + 2);
     bool bracketed = len > 2 && text[0] == '[' && text[len - 1] == ']';
 
     if (bracketed) {
         text++;
         len -= 2;
     }
-    if (len >= PLAN_HOST_SIZE)
+    if (len >= HOST_SIZE)
         return false;
     memcpy(host, text, len);
     host[len] = '\0';

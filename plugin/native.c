@@ -94,20 +94,6 @@ static enum bottle_result open_namespace(const char *what, const char *path, int
     return BOTTLE_OK;
 }
 
-/* An address that only this machine has: not the wildcard, which would open the gate on every
- * interface. */
-static bool is_listen_address(const char *text)
-{
-    struct in_addr v4;
-    struct in6_addr v6;
-
-    if (inet_pton(AF_INET, text, &v4) == 1)
-        return v4.s_addr != htonl(INADDR_ANY) && v4.s_addr != htonl(INADDR_BROADCAST) &&
-               !IN_MULTICAST(ntohl(v4.s_addr));
-    return inet_pton(AF_INET6, text, &v6) == 1 && !IN6_IS_ADDR_UNSPECIFIED(&v6) &&
-           !IN6_IS_ADDR_MULTICAST(&v6) && !IN6_IS_ADDR_LINKLOCAL(&v6) && !IN6_IS_ADDR_V4MAPPED(&v6);
-}
-
 static void take_listen_address(struct relay_config *config, const char *address)
 {
     config->listen_address_count = 1;
@@ -133,7 +119,7 @@ static enum bottle_result open_networks(const struct plan *plan, struct networks
     if (plan->internal_network[0] == '/')
         result = open_namespace("internal_network", plan->internal_network, &networks->internal_fd,
                                 failure);
-    else if (is_listen_address(plan->internal_network))
+    else if (grammar_listen_address(plan->internal_network))
         take_listen_address(config, plan->internal_network);
     else
         return failure_set(failure, BOTTLE_INVALID,
@@ -155,25 +141,6 @@ static enum bottle_result open_networks(const struct plan *plan, struct networks
 }
 
 /* ---- start ---- */
-
-static enum bottle_result open_event_log(const struct plan *plan, int stage_fd, int *opened,
-                                         struct failure *failure)
-{
-    CLEANUP_FD int fd =
-        openat(stage_fd, EVENT_LOG_FILE,
-               O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-    struct stat file;
-
-    if (fd < 0 || fstat(fd, &file))
-        return failure_set(failure, result_of_errno(errno), "%s/%s: %s", plan->stage_dir,
-                           EVENT_LOG_FILE,
-                           errno == ELOOP ? "it is a symlink; remove it" : strerror(errno));
-    if (!S_ISREG(file.st_mode))
-        return failure_set(failure, BOTTLE_CONFLICT, "%s/%s is no regular file; remove it",
-                           plan->stage_dir, EVENT_LOG_FILE);
-    *opened = steal_fd(&fd);
-    return BOTTLE_OK;
-}
 
 static bool send_config(int setup_fd, const struct relay_config *config,
                         const struct networks *networks, int takeover_fd)
@@ -284,7 +251,8 @@ static enum bottle_result start_relay(struct native_start *start, struct failure
         stage_dir_open(start->plan->stage_dir, &start->stage_fd, NULL, failure);
 
     if (result == BOTTLE_OK)
-        result = open_event_log(start->plan, start->stage_fd, &start->event_log_fd, failure);
+        result = stage_dir_open_log(start->stage_fd, start->plan->stage_dir, EVENT_LOG_FILE,
+                                    &start->event_log_fd, failure);
     if (result == BOTTLE_OK)
         result = run_relay(start, failure);
     if (result == BOTTLE_OK)

@@ -33,8 +33,6 @@
 
 #define PLAN_VERSION       1
 #define PLAN_MAX_UPSTREAMS 128
-#define PLAN_SLUG_SIZE     SLUG_SIZE
-#define PLAN_HOST_SIZE     HOST_SIZE
 #define PLAN_USER_SIZE     65
 #define PLAN_HOST_KEY_SIZE 4096
 
@@ -45,8 +43,8 @@
 #define EVENT_LOG_FILE   "ssh_gate_events.jsonl"
 
 struct upstream {
-    char alias[PLAN_HOST_SIZE]; /* Host: bottle_host_alias in JSON */
-    char host[PLAN_HOST_SIZE];  /* Hostname: a DNS name in lower case, or an IP address without
+    char alias[HOST_SIZE]; /* Host: bottle_host_alias in JSON */
+    char host[HOST_SIZE];  /* Hostname: a DNS name in lower case, or an IP address without
                                    brackets */
     uint16_t listen_port;
     uint16_t port;
@@ -56,7 +54,7 @@ struct upstream {
 };
 
 struct plan {
-    char slug[PLAN_SLUG_SIZE];
+    char slug[SLUG_SIZE];
     char *stage_dir; /* absolute */
     size_t upstream_count;
     struct upstream *upstreams;

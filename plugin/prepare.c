@@ -27,28 +27,6 @@ static enum bottle_result out_of_memory(struct failure *failure)
     return failure_set(failure, BOTTLE_INTERNAL, "prepare: out of memory");
 }
 
-static enum bottle_result take_slug(struct plan *plan, const char *slug, struct failure *failure)
-{
-    if (slug == NULL || !grammar_slug(slug))
-        return failure_set(
-            failure, BOTTLE_INVALID,
-            "slug \"%s\" must be 1 to 40 lower-case letters, digits and '-', and not "
-            "begin with '-'",
-            slug == NULL ? "" : EXCERPT(slug));
-    (void)snprintf(plan->slug, sizeof plan->slug, "%s", slug);
-    return BOTTLE_OK;
-}
-
-/* start must be able to read the paths of the files back. */
-static enum bottle_result check_stage_path(const char *stage_dir, struct failure *failure)
-{
-    if (strlen(stage_dir) + sizeof "/" ENTRYPOINT_FILE <= PLAN_PATH_SIZE)
-        return BOTTLE_OK;
-    return failure_set(failure, BOTTLE_INVALID,
-                       "stage dir %s: its absolute path has %zu bytes: give a shorter one",
-                       EXCERPT(stage_dir), strlen(stage_dir));
-}
-
 /* A plan is a little longer than its bottle; start must still take it, with networks filled in. */
 static enum bottle_result check_plan_size(const char *plan, struct failure *failure)
 {
@@ -104,11 +82,9 @@ enum bottle_result gate_prepare(const char *bottle, const char *slug, const char
     *plan = NULL;
     result = plan_from_bottle(bottle, &made, failure);
     if (result == BOTTLE_OK)
-        result = take_slug(&made, slug, failure);
+        result = slug_take(slug, made.slug, failure);
     if (result == BOTTLE_OK)
-        result = stage_dir_open(stage_dir, &stage_fd, &made.stage_dir, failure);
-    if (result == BOTTLE_OK)
-        result = check_stage_path(made.stage_dir, failure);
+        result = plan_open_stage_dir(stage_dir, &stage_fd, &made.stage_dir, failure);
     if (result != BOTTLE_OK)
         return result;
     made.internal_network = strdup("");

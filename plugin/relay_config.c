@@ -6,15 +6,13 @@
 #include "relay_config.h"
 
 #include "common/options.h"
+#include "common/target.h"
 #include "common/utf8.h"
-#include "target.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 /* "127.0.0.1", "127.0.0.1:5353", "::1", "[::1]:5353" */
 static bool is_dns_server(const char *text)
@@ -116,22 +114,14 @@ enum bottle_result relay_config_take_options(struct relay_config *config, json_o
     return result;
 }
 
-_Static_assert(PLAN_MAX_UPSTREAMS <= RELAY_MAX_UPSTREAMS && PLAN_HOST_SIZE <= RELAY_HOST_SIZE &&
-                   PLAN_SLUG_SIZE <= RELAY_SLUG_SIZE && PLAN_SLUG_SIZE == TARGET_SLUG_SIZE &&
-                   RELAY_SLUG_SIZE == TARGET_SLUG_SIZE &&
-                   RELAY_INSTANCE_SIZE == TARGET_INSTANCE_SIZE,
+_Static_assert(PLAN_MAX_UPSTREAMS <= RELAY_MAX_UPSTREAMS && HOST_SIZE <= RELAY_HOST_SIZE &&
+                   SLUG_SIZE == RELAY_SLUG_SIZE && TARGET_INSTANCE_SIZE == RELAY_INSTANCE_SIZE,
                "every plan fits into a config");
 
 enum bottle_result relay_config_take_plan(struct relay_config *config, const struct plan *plan,
                                           struct failure *failure)
 {
-    uint64_t random;
-
-    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
-        return failure_set(failure, BOTTLE_INTERNAL, "getrandom: %s", strerror(errno));
     (void)snprintf(config->slug, sizeof config->slug, "%s", plan->slug);
-    (void)snprintf(config->instance, sizeof config->instance, "%016llx",
-                   (unsigned long long)random);
     config->upstream_count = (uint32_t)plan->upstream_count;
     for (size_t i = 0; i < plan->upstream_count; i++) {
         const struct upstream *upstream = &plan->upstreams[i];
@@ -141,5 +131,5 @@ enum bottle_result relay_config_take_plan(struct relay_config *config, const str
         to->listen_port = upstream->listen_port;
         to->port = upstream->port;
     }
-    return BOTTLE_OK;
+    return target_new_instance(config->instance, failure);
 }

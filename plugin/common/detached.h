@@ -12,7 +12,7 @@ struct detached {
     int program_fd;   /* an executable that was opened for reading; -1: the file at path */
     const char *path; /* absolute; "" with program_fd */
     char *const *arguments, *const *environment; /* NULL-terminated */
-    int fds[DETACHED_MAX_FDS]; /* become 0, 1, 2, …; it gets no other */
+    int fds[DETACHED_MAX_FDS];                   /* become 0, 1, 2, …; it gets no other */
     size_t fd_count;
 };
 

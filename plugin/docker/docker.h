@@ -28,7 +28,7 @@
 /* ---- a gate's container ---- */
 
 #define CONTAINER_PREFIX    "claude-bottle-ssh-gate-"
-#define CONTAINER_NAME_SIZE (sizeof CONTAINER_PREFIX + PLAN_SLUG_SIZE + TARGET_INSTANCE_SIZE)
+#define CONTAINER_NAME_SIZE (sizeof CONTAINER_PREFIX + SLUG_SIZE + TARGET_INSTANCE_SIZE)
 #define RELAY_PATH          "/ssh-gate-relay" /* in the relay's image */
 
 /* Beside those of engine/labels.h. */

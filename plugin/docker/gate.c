@@ -120,7 +120,7 @@ enum bottle_result gate_ask(struct engine *engine, json_object *found, const str
                             const char *operation, const char *argument, char **said,
                             struct failure *failure)
 {
-    char of[PLAN_SLUG_SIZE + TARGET_INSTANCE_SIZE + 1];
+    char of[SLUG_SIZE + TARGET_INSTANCE_SIZE + 1];
     const char *const request[] = {RELAY_PATH, "control", of, operation, argument, NULL};
 
     (void)snprintf(of, sizeof of, "%s%s%s", target->slug, target->instance[0] ? ":" : "",
