@@ -23,9 +23,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEFAULT_MANIFEST        "claude-bottle.json"
-#define DEFAULT_PLUGIN          "ssh_gate"
-#define DEFAULT_PLUGIN_IN_BUILD "../plugin/ssh_gate.so" /* from this program's directory */
+#define DEFAULT_MANIFEST "claude-bottle.json"
+
+/* The sidecars that come with this program: where the build has them, from its directory, and installed. */
+static const struct default_plugin {
+    const char *in_build, *name;
+    bool optional; /* packages may leave it out */
+} default_plugins[] = {{"../plugin/ssh_gate.so", "ssh_gate", false},
+                       {"pipelock.so", "pipelock", true}};
 
 static void log_line(void *log_context, enum bottle_log_level level, const char *text)
 {
@@ -57,14 +62,18 @@ static const struct bottle_plugin *find_plugin(const struct plugins *plugins, co
     return NULL;
 }
 
-static bool add_plugin(struct plugins *plugins, const char *name)
+/* optional: no error if there is none */
+static bool add_plugin(struct plugins *plugins, const char *name, bool optional)
 {
     struct bottle_plugin *plugin = NULL;
     CLEANUP_FREE char *message = NULL;
 
     if (plugins->count == SIDECAR_MAX)
         return fail("%s: more than %d plugins", name, SIDECAR_MAX);
-    if (bottle_plugin_load(name, &plugin, &message) != BOTTLE_OK)
+    enum bottle_result result = bottle_plugin_load(name, &plugin, &message);
+    if (result == BOTTLE_UNAVAILABLE && optional)
+        return true;
+    if (result != BOTTLE_OK)
         return fail("%s", message != NULL ? message : "out of memory");
     const char *own_name = bottle_plugin_table(plugin)->name;
     const struct bottle_plugin *other = find_plugin(plugins, own_name);
@@ -78,17 +87,24 @@ static bool add_plugin(struct plugins *plugins, const char *name)
     return true;
 }
 
-static bool add_default_plugin(struct plugins *plugins)
+static bool add_default_plugins(struct plugins *plugins)
 {
     CLEANUP_FREE char *program = realpath("/proc/self/exe", NULL);
     char path[PATH_MAX];
+    bool is_build = false;
 
     if (program == NULL)
         return fail("cannot resolve /proc/self/exe: %s", strerror(errno));
     *strrchr(program, '/') = '\0';
-    if (!make_path(path, "%s/" DEFAULT_PLUGIN_IN_BUILD, program))
-        return false;
-    return add_plugin(plugins, access(path, F_OK) == 0 ? path : DEFAULT_PLUGIN);
+    for (size_t i = 0; i < sizeof default_plugins / sizeof default_plugins[0]; i++) {
+        const struct default_plugin *plugin = &default_plugins[i];
+        if (!make_path(path, "%s/%s", program, plugin->in_build))
+            return false;
+        is_build |= access(path, F_OK) == 0;
+        if (!add_plugin(plugins, is_build ? path : plugin->name, plugin->optional))
+            return false;
+    }
+    return true;
 }
 
 bool plugins_check_options(const struct plugins *plugins, const struct request *request)
@@ -108,12 +124,12 @@ bool plugins_check_options(const struct plugins *plugins, const struct request *
 bool plugins_load(struct plugins *plugins, const struct request *request, bool with_default)
 {
     for (size_t i = 0; i < request->plugin_count; i++) {
-        if (!add_plugin(plugins, request->plugins[i]))
+        if (!add_plugin(plugins, request->plugins[i], false))
             return false;
     }
     if (!with_default)
         return true;
-    if (plugins->count == 0 && !add_default_plugin(plugins))
+    if (plugins->count == 0 && !add_default_plugins(plugins))
         return false;
     return plugins_check_options(plugins, request);
 }
@@ -402,16 +418,26 @@ static enum bottle_result start_sidecar(struct sidecar *sidecar, const char *tak
     return result;
 }
 
-bool bottle_start(struct bottle *bottle, const struct request *request, bool exit_with_launcher,
+bool bottle_start(struct bottle *bottle, const struct request *request, bool for_run,
                   const struct directory *directory)
 {
     if (!state_save(directory, bottle))
         return false;
-    for (size_t i = 0; i < bottle->count; i++) {
+    for (size_t i = 0; i < bottle->count;) {
         struct sidecar *sidecar = &bottle->sidecars[i];
-        if (!record_options(sidecar, request, exit_with_launcher) ||
-            !networks_provide(bottle, sidecar) || start_sidecar(sidecar, NULL) != BOTTLE_OK ||
-            !state_save(directory, bottle))
+        if (!record_options(sidecar, request, for_run) || !networks_provide(bottle, sidecar))
+            return false;
+        enum bottle_result result = start_sidecar(sidecar, NULL);
+        if (result == BOTTLE_UNSUPPORTED && for_run) {
+            (void)fail("%s is not started: the command runs without it",
+                       text_member(sidecar->record, "sidecar"));
+            drop_sidecar(bottle, sidecar);
+        } else if (result == BOTTLE_OK) {
+            i++;
+        } else {
+            return false;
+        }
+        if (!state_save(directory, bottle))
             return false;
     }
     return true;
@@ -458,7 +484,7 @@ bool bottle_attach(struct bottle *bottle, const struct request *request, struct 
         const char *path = text_member(sidecar->record, "plugin");
         bottle->in_engine |= sidecar_is_in_engine(sidecar);
         sidecar->plugin = find_plugin(plugins, name);
-        if (sidecar->plugin == NULL && add_plugin(plugins, path))
+        if (sidecar->plugin == NULL && add_plugin(plugins, path, false))
             sidecar->plugin = find_plugin(plugins, name);
         if (sidecar->plugin == NULL)
             return fail(

@@ -9,6 +9,7 @@
 #include "sample_host.h"
 
 #include "cleanup.h"
+#include "failure.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -76,18 +77,12 @@ int command_plan(const struct request *request)
 
 /* ---- up ---- */
 
-/* "alias → host:port" of an upstream that has these members; the JSON of another. */
 static void print_upstream(json_object *upstream)
 {
-    const char *alias = text_member(upstream, "bottle_host_alias");
-    const char *upstream_host = text_member(upstream, "upstream_host");
-    json_object *port = json_object_object_get(upstream, "upstream_port");
+    struct failure text;
 
-    if (alias == NULL || upstream_host == NULL || port == NULL)
-        (void)printf("    %s\n", json_object_to_json_string(upstream));
-    else
-        (void)printf(strchr(upstream_host, ':') != NULL ? "    %s → [%s]:%s\n" : "    %s → %s:%s\n",
-                     alias, upstream_host, json_object_to_json_string(port));
+    describe_upstream(upstream, " → ", &text);
+    (void)printf("    %s\n", text.message);
 }
 
 static void print_preflight(const struct bottle *bottle)
@@ -112,11 +107,14 @@ static void print_preflight(const struct bottle *bottle)
 static void print_started(const struct sidecar *sidecar)
 {
     const char *ssh_config = text_member(sidecar->plan, "ssh_config");
+    CLEANUP_JSON json_object *status = NULL;
 
     (void)printf("%s started: %s\n", text_member(sidecar->record, "sidecar"),
                  text_member(sidecar->record, "target"));
     if (ssh_config != NULL)
         (void)printf("    for the agent: %s, and known_hosts beside it\n", ssh_config);
+    else if (sidecar_status(sidecar, &status) == BOTTLE_OK && text_member(status, "proxy") != NULL)
+        (void)printf("    for the agent: HTTPS_PROXY=%s\n", text_member(status, "proxy"));
 }
 
 static bool bring_up(struct bottle *bottle, const struct request *request,

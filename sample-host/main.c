@@ -126,9 +126,9 @@ static const char option_help[] =
     "Every command takes:\n"
     "  --plugin FILE       a plugin: a path, or a name that is looked for in $BOTTLE_SIDECAR_PATH "
     "and\n"
-    "                      where sidecars are installed; may be repeated; default: the ssh_gate "
-    "that\n"
-    "                      came with this program\n"
+    "                      where sidecars are installed; may be repeated; default: the ssh_gate, "
+    "and\n"
+    "                      the pipelock if it is there, that came with this program\n"
     "  --help              this text; with COMMAND: more on that command\n";
 
 #define MANIFEST_HELP "  --manifest FILE     default: claude-bottle.json\n"
@@ -222,6 +222,7 @@ static const struct command {
      "rights on them: what is confined is its network.  Of the sockets of other programs, those "
      "in\n"
      "/run are out of its reach; those elsewhere (/tmp, home) are not.  Root is not needed.\n"
+     "pipelock cannot serve there, and is left out.\n"
      "\nThe exit status is COMMAND's, 128 + N if signal N ended it, 125 if sample-host itself "
      "failed,\n"
      "126 if COMMAND cannot be executed, 127 if there is no such COMMAND.\n",

@@ -90,7 +90,7 @@ struct plugins {
 };
 #define CLEANUP_PLUGINS __attribute__((cleanup(plugins_unload)))
 
-/* Loads what --plugin names; with_default: if it names none, the gate that came with this program. */
+/* Loads what --plugin names; with_default: if it names none, the sidecars that came with this program. */
 bool plugins_load(struct plugins *plugins, const struct request *request, bool with_default);
 void plugins_unload(struct plugins *plugins);
 /* Refuses --options for a sidecar that no plugin has. */
@@ -139,8 +139,12 @@ void bottle_drop_idle(struct bottle *bottle);
 bool bottle_configure(struct bottle *bottle, const struct request *request,
                       const char *internal_network, const char *egress_network);
 
-/* Starts the sidecars, in order, up to the first that fails; keeps state.json up to date. */
-bool bottle_start(struct bottle *bottle, const struct request *request, bool exit_with_launcher,
+/*
+ * Starts the sidecars, in order, up to the first that fails; keeps state.json up to date.
+ * @for_run: they end with this program; and one that cannot serve in a network namespace
+ *           (BOTTLE_UNSUPPORTED) is reported and dropped
+ */
+bool bottle_start(struct bottle *bottle, const struct request *request, bool for_run,
                   const struct directory *directory);
 
 /* Stops the sidecars, last one first, all that can be stopped. */
@@ -237,6 +241,14 @@ bool networks_provide(struct bottle *bottle, const struct sidecar *sidecar);
 bool networks_remove(const char *slug);
 /* Removes this user's containers and networks of slugs that are not written down; says which. */
 bool remove_orphans(const struct directory *root, const struct request *request);
+
+struct failure;
+
+/*
+ * What people call an upstream (status.c): its alias, what stands between, and HOST:PORT, as far as it
+ * has them; else its JSON.
+ */
+void describe_upstream(json_object *upstream, const char *between, struct failure *text);
 
 /* ---- the commands: each returns the exit status ---- */
 

@@ -98,18 +98,19 @@ static void describe_error(json_object *upstream, struct failure *text)
                        json_object_get_int64(json_object_object_get(error, "ago_ms")) / 1000);
 }
 
-/* Of one that is not made as the gate's are, the JSON. */
-static void describe_upstream(json_object *upstream, struct failure *text)
+void describe_upstream(json_object *upstream, const char *between, struct failure *text)
 {
     const char *alias = text_member(upstream, "bottle_host_alias");
     const char *upstream_host = text_member(upstream, "upstream_host");
     json_object *port = json_object_object_get(upstream, "upstream_port");
 
-    if (alias == NULL || upstream_host == NULL || port == NULL)
+    if (upstream_host == NULL)
         failure_format(text, "%s", json_object_to_json_string(upstream));
+    else if (alias == NULL || port == NULL)
+        failure_format(text, "%s", upstream_host);
     else
-        failure_format(text, strchr(upstream_host, ':') != NULL ? "%s [%s]:%s" : "%s %s:%s", alias,
-                       upstream_host, json_object_to_json_string(port));
+        failure_format(text, strchr(upstream_host, ':') != NULL ? "%s%s[%s]:%s" : "%s%s%s:%s",
+                       alias, between, upstream_host, json_object_to_json_string(port));
 }
 
 static void print_upstream(json_object *upstream)
@@ -121,7 +122,7 @@ static void print_upstream(json_object *upstream)
     char up[32];
     char down[32];
 
-    describe_upstream(upstream, &name);
+    describe_upstream(upstream, " ", &name);
     describe_error(upstream, &error);
     (void)printf("  %-*.*s" COUNTER_FORMAT, SIDECAR_WIDTH - 2, SIDECAR_WIDTH - 2, name.message,
                  counter(upstream, "connections_now", false, open),
