@@ -21,7 +21,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define CUT_TRIES 50
 
@@ -31,14 +30,8 @@ static enum bottle_result stop_container(struct engine *engine, json_object *fou
                                          struct failure *failure)
 {
     /* So that its peers see their connections end; /bin/sh as the first process hears no signal. */
-    if (container_is_running(found) && !gate_runs_script(found)) {
-        enum bottle_result result =
-            engine_call(engine, "POST", NULL, NULL, failure, "/containers/%s/stop?t=2",
-                        object_text(found, "Id"));
-        if (result != BOTTLE_OK && result != BOTTLE_NOT_FOUND && result != BOTTLE_CONFLICT)
-            return result;
-    }
-    return container_remove(engine, object_text(found, "Id"), failure);
+    return gate_runs_script(found) ? container_remove(engine, object_text(found, "Id"), failure)
+                                   : container_stop(engine, found, failure);
 }
 
 static enum bottle_result inspect(struct engine *engine, json_object *listed, json_object **found,
@@ -181,20 +174,6 @@ static enum bottle_result docker_stop(const struct target *target, struct failur
 
 /* ---- status ---- */
 
-/* Since when it runs, by this machine's clock; the engine's may be another. */
-static int64_t uptime_ms(json_object *container)
-{
-    struct tm started = {0};
-    struct timespec now;
-
-    if (!strptime(object_text(object_member(container, "State"), "StartedAt"), "%Y-%m-%dT%H:%M:%S",
-                  &started) ||
-        clock_gettime(CLOCK_REALTIME, &now))
-        return 0;
-    int64_t uptime_s = (int64_t)now.tv_sec - (int64_t)timegm(&started);
-    return uptime_s > 0 ? uptime_s * 1000 : 0;
-}
-
 static enum bottle_result script_status(json_object *container, json_object **status,
                                         struct failure *failure)
 {
@@ -204,7 +183,7 @@ static enum bottle_result script_status(json_object *container, json_object **st
     if (!object_add(made, "upstreams", upstreams) ||
         !object_add_text(made, "slug", container_label(container, LABEL_SLUG)) ||
         !object_add_text(made, "state", "serving") ||
-        !object_add(made, "uptime_ms", json_object_new_int64(uptime_ms(container))))
+        !object_add(made, "uptime_ms", json_object_new_int64(container_uptime_ms(container))))
         return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
     *status = steal_pointer(&made);
     return BOTTLE_OK;

@@ -14,13 +14,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LAST_LINE_SIZE 256
-
 struct relay_word {
     const char *awaited; /* event */
     bool said;
     char message[FAILURE_MESSAGE_SIZE]; /* of "start-failed"; empty: that was not said */
-    char last_line[LAST_LINE_SIZE];
+    char last_line[CONTAINER_WORDS_SIZE];
 };
 
 static bool take_relay_line(void *context, char *line)
@@ -81,23 +79,15 @@ static bool all_listen(const char *table, const struct plan *plan)
     return true;
 }
 
-static bool take_last_line(void *context, char *line)
-{
-    (void)snprintf(context, LAST_LINE_SIZE, "%s", line);
-    return true;
-}
-
 static enum bottle_result script_ended(const struct docker_start *start, struct failure *failure)
 {
-    char last_line[LAST_LINE_SIZE] = "nothing";
-    struct failure ignored; /* without the log the message just says less */
+    char words[CONTAINER_WORDS_SIZE];
 
-    (void)engine_follow_log(start->container.engine, start->container.id,
-                            start->options.engine_timeout_ms, take_last_line, last_line, &ignored);
+    container_last_words(&start->container, words);
     return failure_set(failure, BOTTLE_UNAVAILABLE,
                        "the script in container %s, image %s, ended before every port listened; "
                        "the image needs sh and socat; its last words: %s",
-                       start->container.name, start->options.image, last_line);
+                       start->container.name, start->options.image, words);
 }
 
 /* Needs no program but the shell that runs the script too. */

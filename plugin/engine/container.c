@@ -13,11 +13,15 @@
 #include "labels.h"
 #include "wait.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define CLAIM_TRIES 20
 #define FIND_TRIES  3
+
+#define LOG_TIMEOUT_MS 3000 /* of a program that has ended, the engine closes the log */
 
 void container_clear(struct container *container)
 {
@@ -214,6 +218,48 @@ enum bottle_result container_exec(struct engine *engine, const char *id, const c
     if (looked == BOTTLE_NOT_FOUND || (looked == BOTTLE_OK && !container_is_running(container)))
         return failure_set(failure, BOTTLE_NOT_FOUND, "container %s has just ended", id);
     return result;
+}
+
+int64_t container_uptime_ms(json_object *found)
+{
+    struct tm started = {0};
+    struct timespec now;
+
+    if (!strptime(object_text(object_member(found, "State"), "StartedAt"), "%Y-%m-%dT%H:%M:%S",
+                  &started) ||
+        clock_gettime(CLOCK_REALTIME, &now))
+        return 0;
+    int64_t uptime_s = (int64_t)now.tv_sec - (int64_t)timegm(&started);
+    return uptime_s > 0 ? uptime_s * 1000 : 0;
+}
+
+static bool take_words(void *context, char *line)
+{
+    (void)snprintf(context, CONTAINER_WORDS_SIZE, "%s", line);
+    return true;
+}
+
+void container_last_words(const struct container *container, char words[CONTAINER_WORDS_SIZE])
+{
+    struct failure ignored; /* without the log a message just says less */
+
+    (void)snprintf(words, CONTAINER_WORDS_SIZE, "nothing");
+    (void)engine_follow_log(container->engine, container->id, LOG_TIMEOUT_MS, take_words, words,
+                            &ignored);
+}
+
+enum bottle_result container_stop(struct engine *engine, json_object *found,
+                                  struct failure *failure)
+{
+    const char *id = object_text(found, "Id");
+
+    if (container_is_running(found)) {
+        enum bottle_result result =
+            engine_call(engine, "POST", NULL, NULL, failure, "/containers/%s/stop?t=2", id);
+        if (result != BOTTLE_OK && result != BOTTLE_NOT_FOUND && result != BOTTLE_CONFLICT)
+            return result;
+    }
+    return container_remove(engine, id, failure);
 }
 
 /* The engine may be removing it already: then it is gone a little later. */

@@ -130,6 +130,17 @@ enum bottle_result container_find(const struct container *wanted, json_object **
 enum bottle_result container_exec(struct engine *engine, const char *id, const char *const *command,
                                   char **output, struct failure *failure);
 
+/* Since when it runs, by this machine's clock; the engine's may be another. */
+int64_t container_uptime_ms(json_object *found);
+
+/* The last line that it wrote, cut to what fits; "nothing" if there is none. */
+#define CONTAINER_WORDS_SIZE 256
+void container_last_words(const struct container *container, char words[CONTAINER_WORDS_SIZE]);
+
+/* Lets its program end by itself, if it runs, for two seconds; and removes it. */
+enum bottle_result container_stop(struct engine *engine, json_object *found,
+                                  struct failure *failure);
+
 /* Kills and removes; returns when it is gone.  One that is gone already is BOTTLE_OK. */
 enum bottle_result container_remove(struct engine *engine, const char *id, struct failure *failure);
 

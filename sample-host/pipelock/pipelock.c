@@ -5,7 +5,7 @@
  * pipelock is an HTTP proxy that lets through what a list of hosts allows.  This plugin gives a bottle
  * one, with the hosts of bottle.egress.allowlist; the program itself is not part of it.
  *
- * A sidecar is this file, which answers the host; a plan (plan.c); and backends (native.c).
+ * A sidecar is this file, which answers the host; a plan (plan.c); and backends (native.c, docker.c).
  * Whatever else it takes is shared with other sidecars: plugin/common/ has the checks of arguments, JSON, grammars, files in the
  * stage dir, targets, programs that run detached and how they are found again; plugin/engine/ has containers.
  */
@@ -22,8 +22,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const BACKEND_NAMES[] = {"native", NULL};
-static const struct pipelock_backend *const BACKENDS[] = {&pipelock_native};
+static const char *const BACKEND_NAMES[] = {"native", "docker", NULL};
+static const struct pipelock_backend *const BACKENDS[] = {&pipelock_native, &pipelock_docker};
 
 static enum bottle_result prepare(struct bottle_prepare *arguments)
 {

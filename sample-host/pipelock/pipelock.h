@@ -5,6 +5,7 @@
  * pipelock.c   the table of operations: read this first
  * plan.c       the bottle's allowlist becomes a plan and pipelock's configuration
  * native.c     the backend that runs pipelock as a process
+ * docker.c     the backend that runs it as a container
  */
 #ifndef PIPELOCK_H
 #define PIPELOCK_H
@@ -60,6 +61,6 @@ struct pipelock_backend {
                                  struct failure *failure);
 };
 
-extern const struct pipelock_backend pipelock_native;
+extern const struct pipelock_backend pipelock_native, pipelock_docker;
 
 #endif
