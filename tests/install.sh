@@ -70,10 +70,10 @@ cmake_names_sidecar_dir() {
 check 'cmake --install' cmake --install "$BUILD_DIR" --prefix "$prefix"
 
 libdir=$(cache CMAKE_INSTALL_LIBDIR)
-check 'headers, library, package files, plugin and sample-host are installed' is_there \
+check 'headers, library, package files, plugins and sample-host are installed' is_there \
     include/bottle/sidecar.h include/bottle/host.h \
     "$libdir/pkgconfig/bottle-host.pc" "$libdir/cmake/bottle-host/bottle-hostConfig.cmake" \
-    "$libdir/bottle/ssh_gate.so" bin/sample-host
+    "$libdir/bottle/ssh_gate.so" "$libdir/bottle/pipelock.so" bin/sample-host
 
 export PKG_CONFIG_PATH=$prefix/$libdir/pkgconfig
 sidecar_dir=$(realpath "$(pkg-config --variable=sidecardir bottle-host)")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# symbols.sh: what ssh_gate.so shows to the program that loads it, and what it carries.
+# symbols.sh: what ssh_gate.so and pipelock.so show to the program that loads them, and what the first carries.
 # shellcheck source=tests/lib.sh
 source "$(dirname "$0")/lib.sh" "$@"
 
@@ -10,7 +10,7 @@ relay=$test_dir/relay
 
 exports_only_the_entry() {
     local symbols
-    symbols=$(nm -D --defined-only "$plugin")
+    symbols=$(nm -D --defined-only "$1")
     printf '%s\n' "$symbols"
     [ "$(wc -l <<<"$symbols")" -eq 1 ]
     [[ $symbols == *' T bottle_sidecar_entry' ]]
@@ -45,7 +45,8 @@ runs_alone() {
     fails_with 'this program is started by ssh_gate.so' chroot "$test_dir/empty" /relay
 }
 
-check 'one symbol is exported, the entry' exports_only_the_entry
+check 'one symbol is exported, the entry' exports_only_the_entry "$plugin"
+check 'the same of pipelock.so' exports_only_the_entry "$BUILD_DIR/sample-host/pipelock.so"
 check 'the plugin holds the relay' extract_relay
 if nm -D "$plugin" | grep __asan_init >/dev/null; then # -q would leave early, and nm would fail
     printf 'skipped: with AddressSanitizer the relay cannot be static\n'

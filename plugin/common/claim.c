@@ -66,6 +66,13 @@ enum bottle_result claim_take(const char *sidecar, const char *slug, int *fd,
 
 /* ---- finding ---- */
 
+void holder_clear(struct holder *holder)
+{
+    cleanup_fd(&holder->process_fd);
+    (void)json_object_put(holder->record);
+    *holder = NO_HOLDER;
+}
+
 /* Whether anybody holds it; for a socket that takes no connections, connect(2) only looks. */
 static bool is_taken(const char *sidecar, const char *slug)
 {
@@ -146,17 +153,15 @@ static json_object *read_record(const char *pid)
 /* What is read of the process is its own if it runs on afterwards. */
 static bool take_holder(const char *pid, const char *socket, struct holder *holder)
 {
-    CLEANUP_HOLDER struct holder taken = {.pid = (pid_t)strtol(pid, NULL, 10)};
-
-    taken.process_fd = (int)syscall(SYS_pidfd_open, taken.pid, 0);
-    if (taken.process_fd < 0 || !holds(pid, socket))
-        return false;
-    taken.record = read_record(pid);
-    if (!taken.record || wait_readable(taken.process_fd, 0))
-        return false;
-    *holder = taken;
-    taken = NO_HOLDER;
-    return true;
+    holder->pid = (pid_t)strtol(pid, NULL, 10);
+    holder->process_fd = (int)syscall(SYS_pidfd_open, holder->pid, 0);
+    if (holder->process_fd >= 0 && holds(pid, socket)) {
+        holder->record = read_record(pid);
+        if (holder->record && !wait_readable(holder->process_fd, 0))
+            return true;
+    }
+    holder_clear(holder);
+    return false;
 }
 
 static bool find_holder(const char *inode, struct holder *holder)
@@ -173,12 +178,6 @@ static bool find_holder(const char *inode, struct holder *holder)
     if (processes)
         (void)closedir(processes);
     return found;
-}
-
-void holder_clear(struct holder *holder)
-{
-    cleanup_fd(&holder->process_fd);
-    (void)json_object_put(holder->record);
 }
 
 enum bottle_result claim_find(const char *sidecar, const struct target *target,

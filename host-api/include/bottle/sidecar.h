@@ -138,7 +138,8 @@ struct bottle_prepare {
 
 /*
  * start: the plan becomes a running sidecar.  Returns when it accepts connections on every port.  Refuses
- * a plan without upstreams or with an empty network.
+ * a plan without upstreams or with an empty network.  BOTTLE_UNSUPPORTED for a kind of network on which
+ * the backend cannot serve at all: a host may go on without the sidecar.
  *
  * With takeover it takes the place of a running sidecar of the same slug, which another build of the
  * plugin may have started.  Where both listen on an address, no connection to it is refused or
