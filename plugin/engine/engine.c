@@ -232,5 +232,6 @@ char *engine_escape(const char *text)
                      (byte >= '0' && byte <= '9') || strchr("-._~", byte);
         to += plain ? snprintf(to, 4, "%c", byte) : snprintf(to, 4, "%%%02X", byte);
     }
+    *to = '\0'; /* text may be empty */
     return escaped;
 }
