@@ -54,6 +54,7 @@ static void read_lines(struct relay *relay, const struct dns_file *file, const c
                        void (*take)(struct relay *relay, char *line))
 {
     char *buffer = relay->io_buffer;
+    bool in_long_line = false; /* its beginning was passed over */
     off_t offset = 0;
 
     while (offset < MAX_BYTES) {
@@ -61,20 +62,23 @@ static void read_lines(struct relay *relay, const struct dns_file *file, const c
         if (length <= 0)
             return;
         bool is_last = (size_t)length < IO_BUFFER_SIZE - 1;
-        char *line = buffer, *end;
-        buffer[length] = '\0';
-        while ((end = memchr(line, '\n', (size_t)(buffer + length - line))) ||
-               (is_last && line < buffer + length)) {
-            if (!end)
-                end = buffer + length;
-            *end = '\0';
+        char *line = buffer, *const end = buffer + length;
+        while (line < end) {
+            char *newline = memchr(line, '\n', (size_t)(end - line));
+            if (!newline && !is_last)
+                break;
+            char *line_end = newline ? newline : end;
+            *line_end = '\0';
             line[strcspn(line, comments)] = '\0';
-            take(relay, line);
-            line = end + 1;
+            if (!in_long_line)
+                take(relay, line);
+            in_long_line = false;
+            line = line_end + 1;
         }
         if (is_last)
             return;
-        offset += line > buffer ? line - buffer : length;
+        in_long_line = in_long_line || line == buffer;
+        offset += line == buffer ? length : line - buffer;
     }
 }
 
@@ -116,7 +120,8 @@ static void take_resolv_line(struct relay *relay, char *line)
     union address address;
     size_t used = strlen(resolver->servers);
 
-    if (server && address_from_literal(server, 0, &address))
+    if (server && address_from_literal(server, 0, &address) &&
+        used + RELAY_DNS_SERVER_SIZE < sizeof resolver->servers)
         (void)snprintf(resolver->servers + used, sizeof resolver->servers - used, "%s%s",
                        used > 0 ? "," : "", server);
 }
