@@ -113,7 +113,7 @@ static enum bottle_result receive_reply(int fd, char **packet, struct failure *f
     struct control_reply reply;
     memcpy(&reply, buffer, sizeof reply);
     if (reply.result != BOTTLE_OK)
-        return failure_set(failure, (enum bottle_result)reply.result,
+        return failure_set(failure, result_of_refusal(reply.result),
                            "the gate refuses: it was started by another version of ssh_gate "
                            "(control version %u here)",
                            CONTROL_VERSION);

@@ -99,3 +99,9 @@ enum bottle_result result_of_errno(int error)
         return BOTTLE_INTERNAL;
     }
 }
+
+enum bottle_result result_of_refusal(int32_t number)
+{
+    return number > BOTTLE_OK && number <= BOTTLE_INTERNAL ? (enum bottle_result)number
+                                                           : BOTTLE_INTERNAL;
+}

@@ -13,6 +13,8 @@
 
 #include <bottle/sidecar.h>
 
+#include <stdint.h>
+
 /* Longer messages are cut, never in the middle of a UTF-8 sequence. */
 #define FAILURE_MESSAGE_SIZE 1024
 
@@ -33,5 +35,8 @@ void failure_format(struct failure *failure, const char *format, ...)
 
 /* The result that fits an errno value: EACCES and EPERM are denied, EADDRINUSE is a conflict, and so on. */
 enum bottle_result result_of_errno(int error);
+
+/* The result of a refusal that another build sent; BOTTLE_INTERNAL if this one has no such failure. */
+enum bottle_result result_of_refusal(int32_t number);
 
 #endif

@@ -23,6 +23,7 @@
  */
 #include "relay.h"
 
+#include "common/failure.h"
 #include "common/fd_passing.h"
 
 #include <errno.h>
@@ -148,7 +149,7 @@ static bool fail_refused(const struct relay *relay, const union offer *offer, si
             "first");
     (void)snprintf(what, sizeof what, "refuses: %.*s", (int)(length - sizeof offer->reply),
                    offer->bytes + sizeof offer->reply);
-    return fail(relay, reply, (enum bottle_result)offer->reply.result, what);
+    return fail(relay, reply, result_of_refusal(offer->reply.result), what);
 }
 
 /* received: what recv(2) returned in place of a packet, with errno. */
