@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * dns_answer.c: an answer of a DNS server, through c-ares to what a dial gets.
+ *
+ * The server is a socket of the target's.  It gives the question's ID and the input, whose first byte
+ * says which family was asked for.
+ */
+#include "relay/relay.h"
+
+#include "fuzz.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+
+#define ROUNDS 8 /* an answer that c-ares does not believe is asked for again */
+
+static struct relay relay; /* too large for a stack */
+static int server = -1;
+static int asked_family;
+
+static void answered(void *context, int family, const union address *addresses, size_t count,
+                     int ttl_s, const char *error)
+{
+    int *answers = context;
+
+    (void)ttl_s;
+    REQUIRE(family == asked_family);
+    REQUIRE(count <= RESOLVED_MAX_ADDRESSES && (count > 0 || error));
+    for (size_t i = 0; i < count; i++) {
+        REQUIRE(addresses[i].any.sa_family == family);
+        REQUIRE(ntohs(addresses[i].v4.sin_port) == 22); /* where IPv6 has it as well */
+    }
+    ++*answers;
+}
+
+static void set_up(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    char message[RELAY_MESSAGE_SIZE];
+
+    server = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    REQUIRE(server >= 0 && !bind(server, (struct sockaddr *)&address, sizeof address));
+    REQUIRE(!getsockname(server, (struct sockaddr *)&address, &length));
+    relay.config.resolve_timeout_ms = 60000;
+    relay.config.dns_server_count = 1;
+    (void)snprintf(relay.config.dns_servers[0], sizeof relay.config.dns_servers[0], "127.0.0.1:%u",
+                   ntohs(address.sin_port));
+    REQUIRE(!loop_init(&relay.loop) && resolver_init(&relay, message));
+}
+
+/* False: there is no question. */
+static bool answer(const uint8_t *data, size_t size)
+{
+    static uint8_t packet[65536];
+    struct sockaddr_in from;
+    socklen_t length = sizeof from;
+    ssize_t received =
+        recvfrom(server, packet, sizeof packet, 0, (struct sockaddr *)&from, &length);
+
+    if (received < 2)
+        return false;
+    if (size > sizeof packet - 2)
+        size = sizeof packet - 2;
+    memcpy(packet + 2, data, size);
+    /* What is too long for a packet is one that was lost. */
+    (void)sendto(server, packet, 2 + size, 0, (struct sockaddr *)&from, length);
+    return true;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    int answers = 0;
+
+    if (server < 0)
+        set_up();
+    if (size < 1)
+        return 0;
+    asked_family = data[0] & 1 ? AF_INET6 : AF_INET;
+    resolver_query(&relay, "gitea.example", 22, asked_family, answered, &answers);
+    for (int i = 0; i < ROUNDS && answers == 0; i++) {
+        if (!answer(data + 1, size - 1))
+            break;
+        loop_wait(&relay.loop, 0);
+    }
+    if (answers == 0)
+        ares_cancel(relay.resolver.channel);
+    REQUIRE(answers == 1 && relay.resolver.queries == 0);
+    while (answer(data, 0))
+        ;
+    return 0;
+}
