@@ -471,6 +471,39 @@ Test(dial, bytes_sent_before_the_upstream_answers)
     cr_assert_eq(close(upstream), 0);
 }
 
+/* An answer that does not fit into a packet of UDP is asked for again over TCP (RFC 1035 §4.2.1). */
+Test(dial, truncated_answer)
+{
+    int upstream = tcp_listen(gate.upstream_address, PORT, 8);
+
+    run_with_dns(NAME, PORT, "");
+    dns_set(dns, &(struct dns_answer){.a = gate.upstream_address, .ttl_s = 60, .truncated = true});
+    expect_connects(upstream);
+    cr_expect_gt(dns_count_tcp_questions(dns), 0);
+    cr_assert_eq(close(upstream), 0);
+}
+
+/*
+ * Of very many addresses the first are tried, and no more than the gate has room for.  They are those of
+ * other tests, perhaps, so the port is of this one alone.
+ */
+Test(dial, five_hundred_addresses)
+{
+    enum { OWN_PORT = 3333 };
+    int upstream = tcp_listen(gate.upstream_address, OWN_PORT, 8);
+    char message[128];
+
+    run_with_dns(NAME, OWN_PORT, "");
+    dns_set(dns, &(struct dns_answer){.a = gate.upstream_address, .a_count = 500});
+    expect_connects(upstream);
+    cr_expect_gt(dns_count_tcp_questions(dns), 0);
+
+    cr_assert_eq(close(upstream), 0);
+    (void)snprintf(message, sizeof message, "cannot reach " NAME ":%d: Connection refused",
+                   OWN_PORT);
+    expect_refused(OWN_PORT, 0, "dial-failed", message, LATE_MS);
+}
+
 /* ::1 is the only IPv6 address of loopback, so its port is what the system gives. */
 Test(dial, name_with_both_families_where_only_one_listens)
 {
@@ -526,6 +559,9 @@ Test(dial, ipv6_that_never_answers)
     CLEANUP_JSON json_object *open = gate_event(&gate, "open", 0);
     cr_expect_geq(member_number(open, "dial_ms"), 250);
     cr_expect_lt(member_number(open, "dial_ms"), 250 + LATE_MS);
+    printf("FIGURE time to reach an upstream over IPv4 while IPv6 does not answer: %jd ms\n",
+           (intmax_t)member_number(open, "dial_ms"));
+    (void)fflush(stdout);
     for (size_t i = 0; i < ROWS(fillers); i++)
         cr_assert_eq(close(fillers[i]), 0);
     cr_assert_eq(close(v6), 0);
