@@ -5,7 +5,8 @@
  * A pipe holds up to 1 MiB of a direction whose destination is slower than its source.  All idle
  * connections share a few spare ones.  Their number is bounded, so that clients that read nothing
  * cannot make the kernel hold more than PIPES_MAX MiB; the rest of their bytes waits in the
- * sockets, where TCP's flow control reaches the sender.
+ * sockets, where TCP's flow control reaches the sender.  Their descriptors are set aside, so that they
+ * never take those that a connection counts on.
  *
  * One spare pipe is always kept, if the system gives one: flow.c takes bytes out of a socket only
  * when it knows where to put what the other side does not take.
@@ -22,12 +23,17 @@
      << 20) /* /proc/sys/fs/pipe-max-size of an unprivileged user, by default                    \
                */
 #define PIPES_MAX       64
+#define PIPES_SHARE     8 /* of the descriptors, at two a pipe: a quarter */
 #define PIPES_MAX_SPARE 8
 
-void pipe_pool_init(struct pipe_pool *pool)
+uint64_t pipe_pool_init(struct pipe_pool *pool, uint64_t descriptors)
 {
+    uint64_t share = descriptors / PIPES_SHARE;
+
     list_init(&pool->spare);
     pool->spare_count = pool->count = 0;
+    pool->max = share < 1 ? 1 : share < PIPES_MAX ? (size_t)share : PIPES_MAX;
+    return 2 * pool->max;
 }
 
 static void close_pipe(struct pipe_pool *pool, struct pipe *pipe)
@@ -48,7 +54,7 @@ bool pipe_pool_reserve(struct pipe_pool *pool)
 {
     if (pool->spare_count > 0)
         return true;
-    if (pool->count >= PIPES_MAX)
+    if (pool->count >= pool->max)
         return false;
 
     struct pipe *pipe = malloc(sizeof *pipe);

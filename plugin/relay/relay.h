@@ -54,10 +54,11 @@ struct pipe {
 
 struct pipe_pool {
     struct list_node spare;
-    size_t spare_count, count;
+    size_t spare_count, count, max;
 };
 
-void pipe_pool_init(struct pipe_pool *pool);
+/* descriptors: that pipes and connections share.  Returns how many of them are for the pipes. */
+uint64_t pipe_pool_init(struct pipe_pool *pool, uint64_t descriptors);
 /* False when the pool's limit is reached or the system gives no more: leave the bytes in the socket
    then. After true the next pipe_borrow succeeds, with room for IO_BUFFER_SIZE bytes at least. */
 bool pipe_pool_reserve(struct pipe_pool *pool);

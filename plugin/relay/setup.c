@@ -49,9 +49,9 @@
 #define CONTROL_WAIT_MS 5000
 #define NETWORK_WAIT_MS 3000
 #define LAUNCHER_WAIT_S 30
-#define RESERVED_DESCRIPTORS                                                                       \
-    32 /* pipes, DNS, control clients, a few attempts of a dial at once                            \
-        */
+
+/* Descriptors for DNS, control clients, a few attempts of a dial at once. */
+#define RESERVED_DESCRIPTORS 32
 
 /* What comes with the config. */
 struct given {
@@ -515,9 +515,10 @@ static void add_timer_queues(struct relay *relay)
     timer_init(&relay->network_timer);
 }
 
-/* As many descriptors as may be; two for each connection. */
-static bool set_connection_limit(struct relay *relay)
+/* As many descriptors as may be: some are set aside, pipes have their part, and each connection takes two. */
+static bool share_descriptors(struct relay *relay)
 {
+    const uint64_t set_aside = RESERVED_DESCRIPTORS + relay->listener_count;
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit))
@@ -525,8 +526,10 @@ static bool set_connection_limit(struct relay *relay)
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit))
         return false;
-    uint64_t reserved = RESERVED_DESCRIPTORS + relay->listener_count;
-    relay->connections_max = limit.rlim_cur > reserved + 2 ? (limit.rlim_cur - reserved) / 2 : 1;
+    uint64_t shared = limit.rlim_cur > set_aside ? limit.rlim_cur - set_aside : 0;
+    uint64_t for_pipes = pipe_pool_init(&relay->pipes, shared);
+    relay->connections_max = shared > for_pipes + 2 ? (shared - for_pipes) / 2 : 1;
+    (void)pipe_pool_reserve(&relay->pipes); /* the data path works without, only slower */
     return true;
 }
 
@@ -549,14 +552,12 @@ static bool start_loop(struct relay *relay, struct setup_reply *reply)
     list_init(&relay->connections);
     list_init(&relay->turns);
     list_init(&relay->discarded);
-    pipe_pool_init(&relay->pipes);
-    (void)pipe_pool_reserve(&relay->pipes); /* the data path works without, only slower */
     add_timer_queues(relay);
     if (!resolver_init(relay, reply->message)) {
         reply->result = BOTTLE_INVALID;
         return false;
     }
-    if (!set_connection_limit(relay) || !set_up_events(relay) || !watch_signals(relay) ||
+    if (!share_descriptors(relay) || !set_up_events(relay) || !watch_signals(relay) ||
         !watch_launcher(relay) || !control_watch(relay))
         return fail_errno(reply, "the relay cannot set itself up");
     listeners_watch(relay);
