@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_faults.c: the gate is stopped in the middle of everything, nobody reads its events, the clock
+ * jumps.
+ *
+ * The clock that jumps is the relay's own: the test writes into its memory, in place of the kernel's
+ * vdso(7) functions, ones that ask the kernel and add to CLOCK_REALTIME what the test says.
+ */
+#include "common/cleanup.h"
+#include "dns_server.h"
+#include "gate_fixture.h"
+#include "process.h"
+#include "tcp.h"
+
+#include <criterion/criterion.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PORT    2200
+#define NAME    "gitea.example"
+#define LATE_MS 2000 /* how much later something may be on a busy machine */
+
+static struct gate gate;
+
+static void set_up(void)
+{
+    gate_set_up(&gate);
+}
+
+static void tear_down(void)
+{
+    gate_tear_down(&gate);
+}
+
+TestSuite(faults, .init = set_up, .fini = tear_down, .timeout = 120);
+
+/* ---- stop ---- */
+
+#define SESSIONS 500
+
+static struct tcp_pair sessions[SESSIONS];
+
+/* False: the end is closed. */
+static bool pump(struct pollfd *end)
+{
+    static char bytes[64 << 10];
+    ssize_t sent = 1, received = 1;
+
+    if (end->revents & (POLLOUT | POLLERR | POLLHUP))
+        sent = send(end->fd, bytes, sizeof bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (end->revents & (POLLIN | POLLERR | POLLHUP))
+        received = recv(end->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    return (sent > 0 || errno == EAGAIN) && (received > 0 || errno == EAGAIN);
+}
+
+/* In a child: both ways through all sessions, as fast as it goes, until all of them are closed. */
+static const char *pump_all(int parent_fd, void *context)
+{
+    static struct pollfd ends[2 * SESSIONS];
+    size_t open = (size_t)2 * SESSIONS;
+
+    (void)parent_fd;
+    (void)context;
+    for (size_t i = 0; i < SESSIONS; i++) {
+        ends[2 * i] = (struct pollfd){.fd = sessions[i].client, .events = POLLIN | POLLOUT};
+        ends[2 * i + 1] = (struct pollfd){.fd = sessions[i].upstream, .events = POLLIN | POLLOUT};
+    }
+    while (open > 0) {
+        if (poll(ends, (nfds_t)2 * SESSIONS, WAIT_MS) <= 0)
+            return "the sessions stand still";
+        for (size_t i = 0; i < (size_t)2 * SESSIONS; i++)
+            if (ends[i].revents && !pump(&ends[i])) {
+                ends[i].fd = -1;
+                open--;
+            }
+    }
+    return NULL;
+}
+
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    cr_assert_geq(limit.rlim_max, 2 * SESSIONS + 200, "the hard limit of descriptors is too low");
+    limit.rlim_cur = limit.rlim_max;
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+Test(faults, stop_while_five_hundred_sessions_transfer)
+{
+    raise_descriptor_limit();
+    int upstream = tcp_listen(gate.upstream_address, PORT, SESSIONS);
+
+    gate_run(&gate, gate.upstream_address, PORT, "");
+    for (size_t i = 0; i < SESSIONS; i++)
+        sessions[i] = tcp_through(gate.address, PORT, upstream);
+    struct child pumps = child_start(pump_all, NULL);
+    int64_t end_ms = now_ms() + WAIT_MS;
+    while (gate_sum(&gate, "bytes_up") < (int64_t)SESSIONS * (64 << 10))
+        cr_assert_lt(now_ms(), end_ms, "nothing moves");
+    int64_t started_ms = now_ms();
+    gate_stop(&gate);
+    int64_t took_ms = now_ms() - started_ms;
+    cr_expect(process_ends_within(gate.relay, 0));
+    cr_expect_lt(took_ms, LATE_MS);
+    printf("FIGURE time to stop while %d sessions transfer: %jd ms\n", SESSIONS, (intmax_t)took_ms);
+    (void)fflush(stdout);
+    for (size_t i = 0; i < SESSIONS; i++)
+        tcp_close(&sessions[i]);
+    child_wait(&pumps);
+
+    CLEANUP_JSON json_object *last = gate_event(&gate, "close", SESSIONS - 1);
+    cr_expect_str_eq(member_text(last, "ended_by"), "gate");
+    cr_expect_str_eq(member_text(last, "reason"), "stop");
+    CLEANUP_JSON json_object *stopped = gate_event(&gate, "stopped", 0);
+    cr_expect_eq(member_number(stopped, "connections_total"), SESSIONS);
+    cr_assert_eq(close(upstream), 0);
+}
+
+/* ---- events that nobody reads ---- */
+
+struct command_line {
+    char path[256], upstream[128];
+    int events_fd;
+};
+
+/* In a child: the relay as in a container, where its events go into a pipe. */
+static const char *be_relay(int parent_fd, void *context)
+{
+    const struct command_line *line = context;
+
+    (void)parent_fd;
+    if (dup2(line->events_fd, STDERR_FILENO) < 0)
+        return child_failure("dup2: %s", strerror(errno));
+    (void)execl(line->path, line->path, "serve", "--slug", gate.slug, "--instance", "0", "--listen",
+                "127.0.0.0/8", "--upstream", line->upstream, "--resolve-timeout-ms", "5000",
+                "--dial-timeout-ms", "5000", "--identification-timeout-ms", "30000", (char *)NULL);
+    return child_failure("%s: %s", line->path, strerror(errno));
+}
+
+/* With empty lines, to the last byte. */
+static void fill_pipe(int fd)
+{
+    char filler[4096];
+    int flags = fcntl(fd, F_GETFL);
+
+    memset(filler, '\n', sizeof filler);
+    cr_assert_eq(fcntl(fd, F_SETFL, flags | O_NONBLOCK), 0);
+    for (size_t piece = sizeof filler; piece > 0; piece /= 2)
+        while (write(fd, filler, piece) > 0)
+            ;
+    cr_assert_eq(errno, EAGAIN);
+    cr_assert_eq(fcntl(fd, F_SETFL, flags), 0);
+}
+
+/* Reads what is in the pipe now: counts events, and those that they say were lost. */
+static void read_events(int fd, int64_t *written, int64_t *lost)
+{
+    static char bytes[1 << 20];
+    struct pollfd polled = {.fd = fd, .events = POLLIN};
+    size_t used = 0;
+
+    while (poll(&polled, 1, 200) == 1 && (polled.revents & POLLIN)) {
+        ssize_t got = read(fd, bytes + used, sizeof bytes - 1 - used);
+        cr_assert_gt(got, 0, "%m");
+        used += (size_t)got;
+    }
+    bytes[used] = '\0';
+    cr_assert(used > 0 && bytes[used - 1] == '\n', "the last line is torn");
+    for (char *rest = bytes, *line; (line = strsep(&rest, "\n"));) {
+        if (!line[0])
+            continue;
+        CLEANUP_JSON json_object *event = json_tokener_parse(line);
+        cr_assert_not_null(event, "no JSON: %s", line);
+        if (strcmp(member_text(event, "event"), "events-lost") == 0)
+            *lost += member_number(event, "count");
+        else
+            ++*written;
+    }
+}
+
+static void wait_until_accepts(const char *address, uint16_t port)
+{
+    int64_t end_ms = now_ms() + WAIT_MS;
+
+    while (tcp_connect_error(address, port))
+        cr_assert_lt(now_ms(), end_ms, "the relay does not listen");
+}
+
+static void open_and_close(uint16_t port, int upstream, int count)
+{
+    for (int i = 0; i < count; i++) {
+        struct tcp_pair pair = tcp_through("127.0.0.1", port, upstream);
+        tcp_close(&pair);
+    }
+    gate_wait_for_status(&gate, "connections_now", 0);
+}
+
+/* The connections of all do not wait; the lines that are lost meanwhile are counted. */
+Test(faults, events_that_nobody_reads)
+{
+    enum { UNREAD = 200, READ = 5 };
+    int upstream = tcp_listen(gate.upstream_address, PORT, 8);
+    int reserved = tcp_reserve("127.0.0.1", 0), events[2];
+    CLEANUP_FREE char *path = build_path("plugin/relay/ssh-gate-relay");
+    struct command_line line;
+    int64_t written = 0, lost = 0;
+
+    cr_assert_eq(pipe2(events, O_CLOEXEC), 0);
+    fill_pipe(events[1]);
+    line.events_fd = events[1];
+    (void)snprintf(line.path, sizeof line.path, "%s", path);
+    (void)snprintf(line.upstream, sizeof line.upstream, "upstream,%u,%s,%d", tcp_port(reserved),
+                   gate.upstream_address, PORT);
+    struct child relay = child_start(be_relay, &line);
+    wait_until_accepts("127.0.0.1", tcp_port(reserved));
+    cr_assert_eq(close(tcp_accept(upstream)), 0); /* the connection that was waited with */
+    gate_wait_for_status(&gate, "connections_now", 0);
+    open_and_close(tcp_port(reserved), upstream, UNREAD);
+    long cpu_ms = process_cpu_ms(relay.pid);
+    sleep_ms(1000);
+    cr_expect_lt(process_cpu_ms(relay.pid) - cpu_ms, 300, "the relay spins");
+
+    read_events(events[0], &written, &lost);
+    cr_expect_eq(written, 0);
+    open_and_close(tcp_port(reserved), upstream, READ);
+    read_events(events[0], &written, &lost);
+    cr_expect_eq(written, 2 * READ);
+    /* started; an open and a close for each, and for the connection at first */
+    cr_expect_eq(lost, 1 + 2 * (UNREAD + 1));
+    cr_assert_eq(kill(relay.pid, SIGTERM), 0);
+    child_wait(&relay);
+    cr_assert_eq(close(events[0]), 0);
+    cr_assert_eq(close(events[1]), 0);
+    cr_assert_eq(close(reserved), 0);
+    cr_assert_eq(close(upstream), 0);
+}
+
+/* ---- the clock ---- */
+
+#ifndef __x86_64__
+#error "how to read the clock on this architecture is not known here"
+#endif
+
+/* Each ends in the number of seconds that it adds, in 32 bits, and ret. */
+#define NUMBER_FROM_END 5
+
+/* clock_gettime(clock, time): the system call; then, for CLOCK_REALTIME alone, which is 0, the number. */
+static const unsigned char CLOCK_GETTIME[] = {
+    0xb8, 228,  0,    0, 0,       /* mov $228, %eax */
+    0x0f, 0x05,                   /* syscall */
+    0x85, 0xff, 0x75, 7,          /* test %edi, %edi; jne to the end */
+    0x48, 0x81, 0x06, 0, 0, 0, 0, /* addq $number, (%rsi) */
+    0xc3,                         /* ret */
+};
+/* gettimeofday(time, zone) */
+static const unsigned char GETTIMEOFDAY[] = {
+    0xb8, 96,   0,    0, 0,       /* mov $96, %eax */
+    0x0f, 0x05,                   /* syscall */
+    0x48, 0x81, 0x07, 0, 0, 0, 0, /* addq $number, (%rdi) */
+    0xc3,
+};
+/* time(nothing), by clock_gettime into the red zone */
+static const unsigned char TIME[] = {
+    0xb8, 228,  0,    0,    0,       /* mov $228, %eax */
+    0x31, 0xff,                      /* xor %edi, %edi */
+    0x48, 0x8d, 0x74, 0x24, 0xe0,    /* lea -32(%rsp), %rsi */
+    0x0f, 0x05,                      /* syscall */
+    0x48, 0x8b, 0x44, 0x24, 0xe0,    /* mov -32(%rsp), %rax */
+    0x48, 0x05, 0,    0,    0,    0, /* add $number, %rax */
+    0xc3,
+};
+
+/* Where the kernel's functions are in a process. */
+static uintptr_t find_vdso(pid_t pid)
+{
+    char path[64], line[512];
+    uintptr_t base = 0;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/maps", pid);
+    FILE *maps = fopen(path, "re");
+    cr_assert_not_null(maps, "%s: %m", path);
+    while (fgets(line, sizeof line, maps))
+        if (strstr(line, "[vdso]"))
+            base = strtoul(line, NULL, 16);
+    cr_assert_eq(fclose(maps), 0);
+    cr_assert_neq(base, 0, "the process has no vdso");
+    return base;
+}
+
+static void replace_function(int memory, const char *name, const unsigned char *code, size_t length,
+                             int32_t seconds)
+{
+    unsigned char bytes[64];
+    void *vdso = dlopen("linux-vdso.so.1", RTLD_NOW | RTLD_NOLOAD);
+
+    cr_assert_not_null(vdso, "%s", dlerror());
+    uintptr_t own = (uintptr_t)dlsym(vdso, name);
+    cr_assert_neq(own, 0, "%s", name);
+    cr_assert_eq(dlclose(vdso), 0);
+    memcpy(bytes, code, length);
+    memcpy(bytes + length - NUMBER_FROM_END, &seconds, sizeof seconds);
+    off_t place = (off_t)(own - getauxval(AT_SYSINFO_EHDR) + find_vdso(gate.relay));
+    cr_assert_eq(pwrite(memory, bytes, length, place), (ssize_t)length, "%m");
+}
+
+/* The relay's clock of the day is so much ahead of the machine's, from now on. */
+static void set_clock(int32_t ahead_s)
+{
+    char path[64];
+
+    sleep_ms(20); /* the relay has nothing to do, and is not in these functions, while they change */
+    (void)snprintf(path, sizeof path, "/proc/%d/mem", gate.relay);
+    CLEANUP_FD int memory = open(path, O_RDWR | O_CLOEXEC);
+    cr_assert_geq(memory, 0, "%s: %m", path);
+    replace_function(memory, "__vdso_clock_gettime", CLOCK_GETTIME, sizeof CLOCK_GETTIME, ahead_s);
+    replace_function(memory, "__vdso_gettimeofday", GETTIMEOFDAY, sizeof GETTIMEOFDAY, ahead_s);
+    replace_function(memory, "__vdso_time", TIME, sizeof TIME, ahead_s);
+}
+
+/* The year in the index-th event of this name, against the present one. */
+static int years_ahead(const char *event_name, size_t index)
+{
+    CLEANUP_JSON json_object *event = gate_event(&gate, event_name, index);
+    time_t now = time(NULL);
+    struct tm utc;
+
+    cr_assert_not_null(gmtime_r(&now, &utc));
+    return atoi(member_text(event, "time")) - (utc.tm_year + 1900);
+}
+
+/* What waits for its timeout waits as long as ever, whatever the clock does meanwhile. */
+static void expect_timeout(int32_t ahead_s, const char *reason, size_t index, int64_t timeout_ms)
+{
+    int client = tcp_connect(gate.address, PORT);
+
+    gate_wait_for_status(&gate, "connections_now", 2);
+    set_clock(ahead_s);
+    CLEANUP_FREE char *told = ssh_read_disconnect(client);
+    cr_expect_not_null(told);
+    CLEANUP_JSON json_object *event = gate_event(&gate, "refused", index);
+    cr_expect_str_eq(member_text(event, "reason"), reason);
+    cr_expect_geq(member_number(event, "duration_ms"), timeout_ms);
+    cr_expect_lt(member_number(event, "duration_ms"), timeout_ms + LATE_MS);
+    cr_assert_eq(close(client), 0);
+    gate_wait_for_status(&gate, "connections_now", 1);
+}
+
+Test(faults, a_clock_that_jumps)
+{
+    enum { YEAR_S = 366 * 86400 };
+    static const int32_t JUMPS_S[] = {2 * YEAR_S, -2 * YEAR_S, 0};
+    const size_t jumps = sizeof JUMPS_S / sizeof JUMPS_S[0];
+    struct dns_server *dns;
+    char options[256];
+
+    if (geteuid() != 0) {
+        cr_assert_null(getenv("CI"), "run as root, as CI must");
+        cr_skip_test("only root may write into the relay");
+    }
+    int upstream = tcp_listen(gate.upstream_address, PORT, 8);
+    dns = dns_start(gate.dns_address, NAME);
+    (void)snprintf(options, sizeof options,
+                   "\"dns_servers\": [\"%s:%d\"], \"resolve_timeout_ms\": 700, "
+                   "\"identification_timeout_ms\": 600",
+                   gate.dns_address, DNS_PORT);
+    dns_set(dns, &(struct dns_answer){.a = gate.upstream_address});
+    gate_run(&gate, NAME, PORT, options);
+    struct tcp_pair pair = tcp_through(gate.address, PORT, upstream);
+
+    for (size_t i = 0; i < jumps; i++) {
+        dns_set(dns, &(struct dns_answer){.silent = true});
+        expect_timeout(JUMPS_S[i], "resolve-timeout", 2 * i, 700);
+        dns_set(dns, &(struct dns_answer){.a = gate.upstream_address});
+        expect_timeout(JUMPS_S[(i + 1) % jumps], "identification-timeout", 2 * i + 1, 600);
+        tcp_expect_alive(&pair);
+    }
+    /* It did jump. */
+    cr_expect_geq(years_ahead("refused", 0), 1);
+    cr_expect_leq(years_ahead("refused", 1), -1);
+    CLEANUP_JSON json_object *status = gate_status(&gate);
+    cr_expect_lt(member_number(status, "uptime_ms"), 60000);
+    tcp_close(&pair);
+    gate_stop(&gate);
+    dns_stop(dns);
+    cr_assert_eq(close(upstream), 0);
+}
