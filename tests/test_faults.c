@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_faults.c: the gate is stopped in the middle of everything, nobody reads its events, the clock
- * jumps.
+ * test_faults.c: the gate is stopped in the middle of everything, nobody reads its events, the disk is
+ * full, the clock jumps.
  *
  * The clock that jumps is the relay's own: the test writes into its memory, in place of the kernel's
  * vdso(7) functions, ones that ask the kernel and add to CLOCK_REALTIME what the test says.
@@ -17,12 +17,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -200,10 +202,10 @@ static void wait_until_accepts(const char *address, uint16_t port)
         cr_assert_lt(now_ms(), end_ms, "the relay does not listen");
 }
 
-static void open_and_close(uint16_t port, int upstream, int count)
+static void open_and_close(const char *address, uint16_t port, int upstream, int count)
 {
     for (int i = 0; i < count; i++) {
-        struct tcp_pair pair = tcp_through("127.0.0.1", port, upstream);
+        struct tcp_pair pair = tcp_through(address, port, upstream);
         tcp_close(&pair);
     }
     gate_wait_for_status(&gate, "connections_now", 0);
@@ -229,14 +231,14 @@ Test(faults, events_that_nobody_reads)
     wait_until_accepts("127.0.0.1", tcp_port(reserved));
     cr_assert_eq(close(tcp_accept(upstream)), 0); /* the connection that was waited with */
     gate_wait_for_status(&gate, "connections_now", 0);
-    open_and_close(tcp_port(reserved), upstream, UNREAD);
+    open_and_close("127.0.0.1", tcp_port(reserved), upstream, UNREAD);
     long cpu_ms = process_cpu_ms(relay.pid);
     sleep_ms(1000);
     cr_expect_lt(process_cpu_ms(relay.pid) - cpu_ms, 300, "the relay spins");
 
     read_events(events[0], &written, &lost);
     cr_expect_eq(written, 0);
-    open_and_close(tcp_port(reserved), upstream, READ);
+    open_and_close("127.0.0.1", tcp_port(reserved), upstream, READ);
     read_events(events[0], &written, &lost);
     cr_expect_eq(written, 2 * READ);
     /* started; an open and a close for each, and for the connection at first */
@@ -247,6 +249,92 @@ Test(faults, events_that_nobody_reads)
     cr_assert_eq(close(events[1]), 0);
     cr_assert_eq(close(reserved), 0);
     cr_assert_eq(close(upstream), 0);
+}
+
+/* ---- a full disk ---- */
+
+/* The test's own file system at the stage dir, seen by nobody else. */
+static void mount_stage_dir(void)
+{
+    int namespaces = CLONE_NEWNS | (geteuid() == 0 ? 0 : CLONE_NEWUSER);
+
+    cr_assert_eq(unshare(namespaces), 0, "unshare: %m");
+    cr_assert_eq(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0, "%m");
+    cr_assert_eq(mount("none", gate.stage_dir, "tmpfs", 0, "size=64k,mode=700"), 0, "%m");
+}
+
+static char *stage_path(const char *file)
+{
+    char *path = NULL;
+
+    cr_assert_gt(asprintf(&path, "%s/%s", gate.stage_dir, file), 0);
+    return path;
+}
+
+static void fill_disk(const char *path)
+{
+    static const char bytes[4096];
+    CLEANUP_FD int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    cr_assert_geq(fd, 0, "%s: %m", path);
+    while (write(fd, bytes, sizeof bytes) > 0)
+        ;
+    cr_assert_eq(errno, ENOSPC);
+}
+
+/* Fails the test if one of them is no event. */
+static size_t count_lines(void)
+{
+    CLEANUP_JSON json_object *events = gate_events(&gate);
+
+    return json_object_array_length(events);
+}
+
+/* Opens and closes until the log no longer grows. */
+static size_t fill_event_log(int upstream)
+{
+    size_t before, now = count_lines(), rounds = 0;
+
+    do {
+        before = now;
+        open_and_close(gate.address, PORT, upstream, 8);
+        rounds += 8;
+        now = count_lines();
+    } while (now > before);
+    return rounds;
+}
+
+/* Lines that a full disk does not take are lost whole, and counted. */
+Test(faults, a_full_disk)
+{
+    enum { TIMES = 6 };
+    int64_t connections = 0, lost = 0;
+    size_t lines = 0;
+
+    mount_stage_dir();
+    int upstream = tcp_listen(gate.upstream_address, PORT, 8);
+    CLEANUP_FREE char *filler = stage_path("filler");
+    gate_run(&gate, gate.upstream_address, PORT, "");
+    for (int i = 0; i < TIMES; i++) {
+        fill_disk(filler);
+        connections += (int64_t)fill_event_log(upstream);
+        cr_assert_eq(unlink(filler), 0);
+        open_and_close(gate.address, PORT, upstream, 3 + i); /* so that lines end elsewhere */
+        connections += 3 + i;
+    }
+    CLEANUP_JSON json_object *events = gate_events(&gate);
+    for (size_t i = 0; i < json_object_array_length(events); i++) {
+        json_object *event = json_object_array_get_idx(events, i);
+        if (strcmp(member_text(event, "event"), "events-lost") == 0)
+            lost += member_number(event, "count");
+        else
+            lines++;
+    }
+    cr_expect_gt(lost, 0);
+    cr_expect_eq((int64_t)lines + lost, 1 + 2 * connections);
+    cr_assert_eq(close(upstream), 0);
+    gate_stop(&gate);
+    cr_assert_eq(umount(gate.stage_dir), 0, "%m");
 }
 
 /* ---- the clock ---- */
@@ -322,7 +410,8 @@ static void set_clock(int32_t ahead_s)
 {
     char path[64];
 
-    sleep_ms(20); /* the relay has nothing to do, and is not in these functions, while they change */
+    sleep_ms(
+        20); /* the relay has nothing to do, and is not in these functions, while they change */
     (void)snprintf(path, sizeof path, "/proc/%d/mem", gate.relay);
     CLEANUP_FD int memory = open(path, O_RDWR | O_CLOEXEC);
     cr_assert_geq(memory, 0, "%s: %m", path);

@@ -132,13 +132,35 @@ static size_t append_to_file(struct relay *relay, const char *lines, size_t leng
     return written;
 }
 
+/*
+ * Of a line that the disk took only a part of nothing stays, or the next one would be glued to it; unless
+ * another relay has written to the file since.
+ */
+static void take_back(const char *part, size_t length)
+{
+    char last[PIPE_BUF];
+    struct stat file;
+
+    if (length == 0 || !lock_file(F_WRLCK))
+        return;
+    if (!fstat(STDERR_FILENO, &file) && file.st_size >= (off_t)length &&
+        pread(STDERR_FILENO, last, length, file.st_size - (off_t)length) == (ssize_t)length &&
+        memcmp(last, part, length) == 0)
+        (void)!ftruncate(STDERR_FILENO, file.st_size - (off_t)length); /* then it stays */
+    (void)lock_file(F_UNLCK);
+}
+
 /* Returns how many of the lines are lost: a full disk takes a part, a pipe all or nothing. */
 static size_t write_lines(struct relay *relay, const char *lines, size_t length)
 {
     size_t written =
         relay->events_in_file ? append_to_file(relay, lines, length) : append(lines, length);
-    size_t lost = 0;
+    size_t lost = 0, part = 0;
 
+    while (part < written && lines[written - 1 - part] != '\n')
+        part++;
+    if (relay->events_in_file)
+        take_back(lines + written - part, part);
     for (size_t i = written; i < length; i++)
         lost += lines[i] == '\n';
     return lost;
