@@ -177,9 +177,12 @@ static const struct command {
      "  --watch             again every two seconds, until Ctrl-C\n"
      "\nA line for each sidecar, and one for each of its upstreams.  OPEN counts connections that "
      "are\n"
-     "open, TOTAL all so far; UP is what left the bottle.  Colours are for terminals, and not if "
-     "$NO_COLOR\n"
-     "is set.  The exit status is 3 if BOTTLE is not up or a sidecar that was started does not "
+     "open, TOTAL all so far, REFUSED those that got no upstream; UP is what left the bottle; DIAL "
+     "is how\n"
+     "long it took to reach the upstream: half of the dials, 99 of 100, took no longer.  Colours "
+     "are for\n"
+     "terminals, and not if $NO_COLOR is set.  The exit status is 3 if BOTTLE is not up or a "
+     "sidecar that was started does not "
      "run.\n",
      BIT(OPTION_JSON) | BIT(OPTION_WATCH), true, true, command_status},
     {"swap", "swap BOTTLE [--plugin FILE] [OPTION]…",

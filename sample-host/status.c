@@ -54,7 +54,7 @@ static bool wants_colours(void)
 /* The sidecar's columns take as much as an upstream's name. */
 #define SIDECAR_FORMAT "%-16s %-16s %-10s %-8s %s%-11s%s %-20s"
 #define SIDECAR_WIDTH  86
-#define COUNTER_FORMAT " %5s %7s %9s %9s  %s\n"
+#define COUNTER_FORMAT " %5s %7s %7s %9s %9s %9s %9s  %s\n"
 
 /* @text: receives the number as people read it, with a unit above 9999 bytes */
 static const char *format_bytes(int64_t bytes, char text[32])
@@ -73,17 +73,33 @@ static const char *format_bytes(int64_t bytes, char text[32])
     return text;
 }
 
-/* A counter of an upstream; "-" if it has none. */
-static const char *counter(json_object *upstream, const char *key, bool in_bytes, char text[32])
+/* @text: receives the time as people read it */
+static const char *format_duration(int64_t duration_us, char text[32])
+{
+    if (duration_us < 1000)
+        (void)snprintf(text, 32, "%" PRId64 " us", duration_us);
+    else if (duration_us < 1000000)
+        (void)snprintf(text, 32, "%.1f ms", (double)duration_us / 1000);
+    else
+        (void)snprintf(text, 32, "%.1f s", (double)duration_us / 1000000);
+    return text;
+}
+
+static const char *format_count(int64_t count, char text[32])
+{
+    (void)snprintf(text, 32, "%" PRId64, count);
+    return text;
+}
+
+/* A number of an upstream; "-" if it has none. */
+static const char *number(json_object *object, const char *key,
+                          const char *(*format)(int64_t value, char text[32]), char text[32])
 {
     json_object *value = NULL;
 
-    if (!json_object_object_get_ex(upstream, key, &value))
+    if (!json_object_object_get_ex(object, key, &value))
         return "-";
-    if (in_bytes)
-        return format_bytes(json_object_get_int64(value), text);
-    (void)snprintf(text, 32, "%" PRId64, json_object_get_int64(value));
-    return text;
+    return format(json_object_get_int64(value), text);
 }
 
 static void describe_error(json_object *upstream, struct failure *text)
@@ -115,20 +131,27 @@ void describe_upstream(json_object *upstream, const char *between, struct failur
 
 static void print_upstream(json_object *upstream)
 {
+    json_object *dial_time = json_object_object_get(upstream, "dial_time");
     struct failure name;
     struct failure error;
     char open[32];
     char total[32];
+    char refused[32];
     char up[32];
     char down[32];
+    char p50[32];
+    char p99[32];
 
     describe_upstream(upstream, " ", &name);
     describe_error(upstream, &error);
     (void)printf("  %-*.*s" COUNTER_FORMAT, SIDECAR_WIDTH - 2, SIDECAR_WIDTH - 2, name.message,
-                 counter(upstream, "connections_now", false, open),
-                 counter(upstream, "connections_total", false, total),
-                 counter(upstream, "bytes_up", true, up),
-                 counter(upstream, "bytes_down", true, down), error.message);
+                 number(upstream, "connections_now", format_count, open),
+                 number(upstream, "connections_total", format_count, total),
+                 number(upstream, "connections_refused", format_count, refused),
+                 number(upstream, "bytes_up", format_bytes, up),
+                 number(upstream, "bytes_down", format_bytes, down),
+                 number(dial_time, "p50_us", format_duration, p50),
+                 number(dial_time, "p99_us", format_duration, p99), error.message);
 }
 
 static const char *colour_of(const char *state)
@@ -159,7 +182,8 @@ static void print_sidecar(const struct listing *listing, const struct bottle *bo
 static void print_heading(void)
 {
     (void)printf(SIDECAR_FORMAT COUNTER_FORMAT, "BOTTLE", "SLUG", "SIDECAR", "BACKEND", "", "STATE",
-                 "", "ADDRESS", "OPEN", "TOTAL", "UP", "DOWN", "LAST ERROR");
+                 "", "ADDRESS", "OPEN", "TOTAL", "REFUSED", "UP", "DOWN", "DIAL P50", "DIAL P99",
+                 "LAST ERROR");
 }
 
 /* ---- asking ---- */

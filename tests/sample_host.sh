@@ -125,9 +125,9 @@ completes() {
 shows_each_upstream() {
     local user=$1
     host "$user" up web --internal-network 127.0.0.2
-    host "$user" status web | grep -E '^  gitea gitea\.example:30009 +0 +0 +0 B +0 B +$'
+    host "$user" status web | grep -E '^  gitea gitea\.example:30009 +0 +0 +0 +0 B +0 B +- +- +$'
     bash -c 'cat </dev/tcp/127.0.0.2/30010'
-    host "$user" status web | grep -E '^  six \[::1\]:30010 +0 +1 +0 B +0 B  cannot reach .*Connection refused \([0-9]+ s ago\)$'
+    host "$user" status web | grep -E '^  six \[::1\]:30010 +0 +1 +1 +0 B +0 B +- +-  cannot reach .*Connection refused \([0-9]+ s ago\)$'
     host "$user" down web
 }
 

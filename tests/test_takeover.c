@@ -165,6 +165,7 @@ Test(takeover, sessions_stay_and_new_ones_go_to_the_new_gate)
     cr_expect_eq(member_number(old_status, "connections_now"), 1);
     CLEANUP_JSON json_object *status = gate_status(&gate);
     cr_expect_eq(member_number(status, "connections_now"), 1);
+    cr_expect_eq(member_number(status, "connections_total"), 1, "not its own alone");
     tcp_expect_alive(&before);
     tcp_expect_alive(&after);
 

@@ -258,7 +258,7 @@ void connection_open(struct listener *listener, int fd, const union address *cli
     connection->relay = relay;
     connection->upstream = listener->upstream;
     connection->number = ++relay->connections_total;
-    connection->opened_ms = relay->loop.now_ms;
+    connection->opened_us = relay->loop.now_us;
     connection->client_address = *client_address;
     connection->endpoints[CLIENT].watch = (struct watch){.fd = fd, .ready = client_ready};
     connection->endpoints[UPSTREAM].watch = (struct watch){.fd = -1, .ready = upstream_ready};
@@ -280,6 +280,7 @@ void connection_dialled(struct connection *connection, int fd,
 
     connection->dial = NULL;
     connection->upstream_address = *upstream_address;
+    histogram_add(&connection->upstream->dial_times, relay->loop.now_us - connection->opened_us);
     upstream->watch.fd = fd;
     upstream->writable = client->writable = true;
     connection->state = CONNECTION_IDENTIFICATION;

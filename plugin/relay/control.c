@@ -46,6 +46,20 @@ static void client_expired(struct timer *timer)
     close_client(container_of(timer, struct control_client, timer));
 }
 
+static void put_dial_times(struct json_out *out, const struct histogram *times)
+{
+    if (times->count == 0) {
+        json_out_null(out, "dial_time");
+        return;
+    }
+    json_out_begin(out, "dial_time", '{');
+    json_out_integer(out, "count", (int64_t)times->count);
+    json_out_integer(out, "sum_us", (int64_t)times->sum_us);
+    json_out_integer(out, "p50_us", (int64_t)histogram_quantile_us(times, 50));
+    json_out_integer(out, "p99_us", (int64_t)histogram_quantile_us(times, 99));
+    json_out_end(out, '}');
+}
+
 static void put_upstream(struct json_out *out, const struct upstream *upstream, int64_t now_ms)
 {
     json_out_begin(out, NULL, '{');
@@ -58,6 +72,7 @@ static void put_upstream(struct json_out *out, const struct upstream *upstream, 
     json_out_integer(out, "connections_refused", (int64_t)upstream->connections_refused);
     json_out_integer(out, "bytes_up", (int64_t)upstream->bytes_up);
     json_out_integer(out, "bytes_down", (int64_t)upstream->bytes_down);
+    put_dial_times(out, &upstream->dial_times);
     if (upstream->last_error[0] == '\0') {
         json_out_null(out, "last_error");
     } else {

@@ -224,7 +224,7 @@ static void put_connection(struct json_out *out, const struct connection *connec
 
 static int64_t age_ms(const struct connection *connection)
 {
-    return connection->relay->loop.now_ms - connection->opened_ms;
+    return (connection->relay->loop.now_us - connection->opened_us) / 1000;
 }
 
 void event_started(struct relay *relay)

@@ -14,19 +14,20 @@
 
 #define LOOP_BATCH 64
 
-int64_t monotonic_ms(void)
+static void read_clock(struct loop *loop)
 {
     struct timespec now;
 
     (void)clock_gettime(CLOCK_MONOTONIC,
                         &now); /* cannot fail with this clock and a valid pointer */
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    loop->now_us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    loop->now_ms = loop->now_us / 1000;
 }
 
 int loop_init(struct loop *loop)
 {
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    loop->now_ms = monotonic_ms();
+    read_clock(loop);
     list_init(&loop->queues);
     return loop->epoll_fd < 0 ? -1 : 0;
 }
@@ -122,7 +123,7 @@ void loop_wait(struct loop *loop, int64_t limit_ms)
     int count = epoll_wait(loop->epoll_fd, events, LOOP_BATCH,
                            wait_ms > INT32_MAX ? INT32_MAX : (int)wait_ms);
 
-    loop->now_ms = monotonic_ms();
+    read_clock(loop);
     for (int i = 0; i < count; i++) {
         struct watch *watch = events[i].data.ptr;
         if (watch->fd >= 0)

@@ -31,7 +31,7 @@ struct timer_queue {
 
 struct loop {
     int epoll_fd;
-    int64_t now_ms; /* CLOCK_MONOTONIC when the last wait ended */
+    int64_t now_ms, now_us; /* CLOCK_MONOTONIC when the last wait ended */
     struct list_node queues;
 };
 
@@ -56,7 +56,5 @@ bool timer_is_running(const struct timer *timer);
 /* Waits at most limit_ms (negative: no limit) or until a timer is due; calls what is ready and due.
  */
 void loop_wait(struct loop *loop, int64_t limit_ms);
-
-int64_t monotonic_ms(void);
 
 #endif

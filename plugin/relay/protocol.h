@@ -149,8 +149,7 @@ struct handover {
     uint64_t network_device, network_inode; /* the namespace that the sockets listen in (stat(2)) */
 };
 
-/* A status is shorter: upstreams × (two host names, two addresses, a message, escapes and
- * counters). */
-#define CONTROL_MAX_STATUS (RELAY_MAX_UPSTREAMS * 1280 + 4096)
+/* A status is shorter: upstreams × (two host names, a message and counters, each of 20 digits). */
+#define CONTROL_MAX_STATUS (RELAY_MAX_UPSTREAMS * 1440 + 4096)
 
 #endif

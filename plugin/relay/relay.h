@@ -9,6 +9,7 @@
 #ifndef RELAY_H
 #define RELAY_H
 
+#include "histogram.h"
 #include "loop.h"
 #include "protocol.h"
 #include "ssh_wire.h"
@@ -84,6 +85,7 @@ struct upstream {
     struct resolution cached;     /* an answer of DNS that is still fresh, for bursts of dials */
     uint64_t connections_now, connections_total, connections_refused;
     uint64_t bytes_up, bytes_down;
+    struct histogram dial_times;         /* from the client's arrival to a connected upstream */
     char last_error[RELAY_MESSAGE_SIZE]; /* empty: none yet */
     int64_t last_error_ms;
 };
@@ -135,7 +137,7 @@ struct connection {
     struct upstream *upstream;
     uint64_t number;
     enum connection_state state;
-    int64_t opened_ms;
+    int64_t opened_us;
     struct endpoint endpoints[2]; /* by enum side */
     struct flow up, down;         /* client → upstream, upstream → client */
     bool up_ended_first;

@@ -212,6 +212,17 @@ struct bottle_status {
  *   "uptime_ms"  integer
  *   "upstreams"  array of objects
  * The rest is the sidecar's own.
+ *
+ * An upstream's members are the sidecar's own too, but these mean the same wherever they are, so that a host
+ * can show them.  Counters begin with this run: a sidecar that took over has its own, from zero.
+ *   "connections_now"      integer: open, or being dialled or refused
+ *   "connections_total"    integer: all that were accepted, those included
+ *   "connections_refused"  integer: of them, those whose client got no upstream
+ *   "bytes_up", "bytes_down"  integers: away from the agent, and towards it
+ *   "dial_time"   how long clients waited for their upstream; null, or an object of integers: "count",
+ *                 "sum_us", and "p50_us" and "p99_us", which half and 99 of 100 did not exceed; microseconds
+ *   "last_error"  null, or an object: "message", a string, and "ago_ms", milliseconds since then by
+ *                 CLOCK_MONOTONIC, which no change of the date moves
  */
 
 /* The table of operations: constant, alive until dlclose. */
