@@ -117,6 +117,7 @@ static const struct option options[OPTION_COUNT + 1] = {
     [OPTION_EVENTS] = {"events", required_argument, NULL, FIRST_VALUE + OPTION_EVENTS},
     [OPTION_GRACE] = {"grace", required_argument, NULL, FIRST_VALUE + OPTION_GRACE},
     [OPTION_JSON] = {"json", no_argument, NULL, FIRST_VALUE + OPTION_JSON},
+    [OPTION_PROMETHEUS] = {"prometheus", no_argument, NULL, FIRST_VALUE + OPTION_PROMETHEUS},
     [OPTION_WATCH] = {"watch", no_argument, NULL, FIRST_VALUE + OPTION_WATCH},
     [OPTION_ORPHANS] = {"orphans", no_argument, NULL, FIRST_VALUE + OPTION_ORPHANS},
     [OPTION_HELP] = {"help", no_argument, NULL, FIRST_VALUE + OPTION_HELP},
@@ -172,19 +173,20 @@ static const struct command {
      BIT(OPTION_MANIFEST) | BIT(OPTION_SLUG) | BIT(OPTION_BACKEND) | BIT(OPTION_INTERNAL_NETWORK) |
          BIT(OPTION_EGRESS_NETWORK) | BIT(OPTION_OPTIONS),
      true, false, command_up},
-    {"status", "status [BOTTLE] [--json] [--watch]", "what runs",
+    {"status", "status [BOTTLE] [OPTION]…", "what runs",
      "  --json              as JSON, with all that the sidecars say of themselves\n"
+     "  --prometheus        the gates alone, in Prometheus' text format\n"
      "  --watch             again every two seconds, until Ctrl-C\n"
-     "\nA line for each sidecar, and one for each of its upstreams.  OPEN counts connections that "
-     "are\n"
-     "open, TOTAL all so far, REFUSED those that got no upstream; UP is what left the bottle; DIAL "
-     "is how\n"
-     "long it took to reach the upstream: half of the dials, 99 of 100, took no longer.  Colours "
-     "are for\n"
-     "terminals, and not if $NO_COLOR is set.  The exit status is 3 if BOTTLE is not up or a "
-     "sidecar that was started does not "
-     "run.\n",
-     BIT(OPTION_JSON) | BIT(OPTION_WATCH), true, true, command_status},
+     "\nA line for each sidecar, and one for each of its upstreams: OPEN counts the connections "
+     "that are\n"
+     "open, TOTAL all so far, REFUSED those that got no upstream; UP is what left the bottle; half "
+     "of the\n"
+     "dials, and 99 of 100, took no longer than DIAL P50 and DIAL P99.  Colours are for terminals, "
+     "and not\n"
+     "if $NO_COLOR is set.  The exit status is 3 if BOTTLE is not up or a sidecar that was started "
+     "does\n"
+     "not run.\n",
+     BIT(OPTION_JSON) | BIT(OPTION_PROMETHEUS) | BIT(OPTION_WATCH), true, true, command_status},
     {"swap", "swap BOTTLE [--plugin FILE] [OPTION]…",
      "move the running sidecars to another build or backend; no connection is lost",
      "  --plugin FILE       the build to move to, of a sidecar that runs; default: every sidecar "
@@ -347,6 +349,10 @@ static bool check_request(const struct command *command, const struct request *r
         (request->bottle == NULL) == (request->value[OPTION_ORPHANS] == NULL))
         return fail("down needs the name of a bottle, or --orphans: sample-host %s",
                     command->usage);
+    if (request->value[OPTION_PROMETHEUS] != NULL &&
+        (request->value[OPTION_JSON] != NULL || request->value[OPTION_WATCH] != NULL))
+        return fail("--prometheus goes with neither --json nor --watch: it is another output, "
+                    "complete in itself");
     if (command->function == command_run && (request->command == NULL || *request->command == NULL))
         return fail("run needs a command: sample-host %s", command->usage);
     if (command->function != command_run && request->command != NULL)

@@ -4,7 +4,7 @@
  *
  * main.c     the command line, and the small helpers at the top of this header
  * commands.c the commands, but for the one that has a file of its own
- * status.c   the command `status`
+ * status.c   the command `status`; prometheus.c: its output for Prometheus
  * bottle.c   the manifest, the plugins, and a bottle's sidecars: prepare, start, swap, stop
  * state.c    what runs, written down where another shell finds it
  * networks.c the networks of a bottle that runs in an engine
@@ -44,6 +44,7 @@ enum option_index {
     OPTION_EVENTS,
     OPTION_GRACE,
     OPTION_JSON,
+    OPTION_PROMETHEUS,
     OPTION_WATCH,
     OPTION_ORPHANS,
     OPTION_HELP,
@@ -254,6 +255,8 @@ void describe_upstream(json_object *upstream, const char *between, struct failur
 
 /* Prints JSON for people. */
 bool print_json(json_object *object);
+/* Prints the gates of the "bottles" of `status --json` (prometheus.c). */
+void print_prometheus(json_object *bottles);
 /* Says that the request's bottle is not up, and what is. */
 void say_not_up(const struct directory *root, const struct request *request);
 

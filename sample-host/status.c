@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * status.c: the command `status`: what runs, as a table for people or as JSON for programs.
+ * status.c: the command `status`: what runs, as a table for people, or as JSON or for Prometheus.
  *
  * Which sidecars there are is written down (state.c); how they are, each is asked: one that was killed is
  * "not running", whatever is written.  A sidecar is a line of the table, and each of its upstreams another.
@@ -28,15 +28,16 @@
 
 struct listing {
     const struct request *request;
-    json_object *bottles; /* for --json */
+    json_object *bottles; /* for all but the table */
     bool has_colours;
     bool found;
     bool all_run;
 };
 
-static bool wants_json(const struct listing *listing)
+static bool wants_table(const struct listing *listing)
 {
-    return listing->request->value[OPTION_JSON] != NULL;
+    return listing->request->value[OPTION_JSON] == NULL &&
+           listing->request->value[OPTION_PROMETHEUS] == NULL;
 }
 
 /* Only on a terminal, and not if its user asks for none: https://no-color.org */
@@ -201,7 +202,7 @@ static bool list_sidecar(struct listing *listing, const struct bottle *bottle,
     listing->all_run &= result != BOTTLE_NOT_FOUND;
     if (!set_text(sidecar->record, "state", state != NULL ? state : "unknown"))
         return false;
-    if (!wants_json(listing))
+    if (wants_table(listing))
         print_sidecar(listing, bottle, sidecar->record, status);
     else if (json_object_object_add(sidecar->record, "status", json_object_get(status)) != 0)
         return fail("out of memory");
@@ -219,7 +220,7 @@ static bool list_bottle(void *context, struct directory *directory, struct bottl
         return true;
     if (!bottle_attach(bottle, listing->request, &plugins))
         return false;
-    if (!listing->found && !wants_json(listing))
+    if (!listing->found && wants_table(listing))
         print_heading();
     listing->found = true;
     bottle_forget_moved(bottle);
@@ -244,8 +245,10 @@ static int list(const struct request *request, const struct directory *root)
     if (!set_member(object, "bottles", listing.bottles))
         return STATUS_FAILED;
     bool listed = state_walk(root, request, list_bottle, &listing);
-    if (wants_json(&listing) && !print_json(object))
+    if (request->value[OPTION_JSON] != NULL && !print_json(object))
         return STATUS_FAILED;
+    if (request->value[OPTION_PROMETHEUS] != NULL)
+        print_prometheus(listing.bottles);
     if (listed && request->bottle != NULL && !listing.found) {
         say_not_up(root, request);
         return STATUS_NOT_RUNNING;

@@ -189,7 +189,11 @@ assert status["target"] == sidecar["target"] and status["target"].startswith("do
 [gitea] = [u for u in status["upstreams"] if u["bottle_host_alias"] == "gitea"]
 assert gitea["listen_port"] == 30009 and gitea["upstream_host"] == "gitea.example", gitea
 assert gitea["connections_total"] >= 1 and gitea["bytes_down"] > 1000, gitea
+assert gitea["dial_time"]["count"] >= 1 and gitea["dial_time"]["p99_us"] > 0, gitea
 END
+    gate_host status web --prometheus >"$test_dir/metrics"
+    promtool check metrics <"$test_dir/metrics"
+    grep -E '^ssh_gate_dial_seconds_count\{.*,backend="docker",upstream="gitea".*\} [1-9]' "$test_dir/metrics"
 }
 
 # The events of connections are what the container writes.

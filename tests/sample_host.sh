@@ -115,6 +115,7 @@ completes() {
     complete_words "$user" up --manifest claude-bottle.json '' | grep -x web
     complete_words "$user" up web --backend '' | grep -x docker
     complete_words "$user" status --w | grep -x -- --watch
+    complete_words "$user" status --p | grep -x -- --prometheus
     complete_words "$user" run web -- ssh-keyg | grep -x ssh-keygen
     [ -z "$(complete_words "$user" down '')" ]
     host "$user" up web --internal-network 127.0.0.2
@@ -182,8 +183,10 @@ refuses_wrong_usage() {
     usage_error "$user" 'option -x is unknown' status -x
     usage_error "$user" '--manifest needs a value' plan web --manifest
     usage_error "$user" 'takes no value' status --json=yes
-    usage_error "$user" 'status does not take --slug; it takes: --plugin, --json, --watch, --help' \
+    usage_error "$user" 'status does not take --slug; it takes: --plugin, --json, --prometheus, --watch, --help' \
         status --slug web
+    usage_error "$user" 'neither --json nor --watch' status --prometheus --json
+    usage_error "$user" 'neither --json nor --watch' status --watch --prometheus
     usage_error "$user" 'up needs the name of a bottle' up --internal-network 127.0.0.2
     usage_error "$user" '"more" is one argument too many' down web more
     usage_error "$user" '"web" is one argument too many' plugins web
