@@ -87,6 +87,19 @@ static enum bottle_result read_sandbox(json_object *options, struct relay_config
                        EXCERPT(sandbox));
 }
 
+static enum bottle_result read_limits(json_object *options, struct relay_config *config,
+                                      struct failure *failure)
+{
+    enum bottle_result result = BOTTLE_OK;
+
+    for (size_t i = 0; i < RELAY_LIMITS && result == BOTTLE_OK; i++) {
+        config->limits[i] = RELAY_LIMIT[i].value;
+        result = option_integer(options, RELAY_LIMIT[i].key, 1, RELAY_LIMIT_HIGHEST,
+                                &config->limits[i], failure);
+    }
+    return result;
+}
+
 enum bottle_result relay_config_take_options(struct relay_config *config, json_object *options,
                                              struct failure *failure)
 {
@@ -109,6 +122,8 @@ enum bottle_result relay_config_take_options(struct relay_config *config, json_o
                                 &config->event_log_max_bytes, failure);
     if (result == BOTTLE_OK)
         result = read_dns_servers(options, config, failure);
+    if (result == BOTTLE_OK)
+        result = read_limits(options, config, failure);
     if (result == BOTTLE_OK)
         result = read_sandbox(options, config, failure);
     return result;

@@ -12,7 +12,7 @@
 /* The start options that relay_config_take_options() reads. */
 #define RELAY_CONFIG_OPTION_KEYS                                                                   \
     "dial_timeout_ms", "dns_servers", "event_log_max_bytes", "identification_timeout_ms",          \
-        "resolve_timeout_ms", "sandbox"
+        RELAY_LIMIT_KEYS, "resolve_timeout_ms", "sandbox"
 
 /* Each sets its part of *config, which was zeroed. */
 enum bottle_result relay_config_take_options(struct relay_config *config, json_object *options,

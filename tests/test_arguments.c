@@ -15,7 +15,10 @@
 #define COMPLETE                                                                                   \
     "--slug", "web", "--instance", "0123456789abcdef", "--listen", "127.0.0.0/8", "--upstream",    \
         "gitea,30009,gitea.example,22", "--resolve-timeout-ms", "1", "--dial-timeout-ms", "2",     \
-        "--identification-timeout-ms", "3"
+        "--identification-timeout-ms", "3", "--limit", "max_connections=4", "--limit",             \
+        "max_pending_dials=5", "--limit", "max_dials_per_second=6", "--limit",                     \
+        "max_connections_per_upstream=7", "--limit", "max_pending_dials_per_upstream=8",           \
+        "--limit", "max_dials_per_second_per_upstream=1000000"
 
 static bool read_arguments(const char *const *words, struct relay_config *config, char *message)
 {
@@ -62,6 +65,12 @@ Test(arguments, a_complete_line_is_taken)
     cr_expect(config.sandbox_required);
     cr_expect_str_eq(config.takeover_instance, "fedcba9876543210");
     cr_expect(!config.holds_network);
+    cr_expect_eq(config.limits[MAX_CONNECTIONS], 4);
+    cr_expect_eq(config.limits[MAX_PENDING_DIALS], 5);
+    cr_expect_eq(config.limits[MAX_DIALS_PER_SECOND], 6);
+    cr_expect_eq(config.limits[MAX_CONNECTIONS_PER_UPSTREAM], 7);
+    cr_expect_eq(config.limits[MAX_PENDING_DIALS_PER_UPSTREAM], 8);
+    cr_expect_eq(config.limits[MAX_DIALS_PER_SECOND_PER_UPSTREAM], 1000000);
 }
 
 Test(arguments, what_is_wrong_is_named)
@@ -94,6 +103,12 @@ Test(arguments, what_is_wrong_is_named)
         {"--dial-timeout-ms", "2147483648"},
         {"--dial-timeout-ms", "99999999999999999999"},
         {"--dial-timeout-ms", "1s"},
+        {"--limit", "max_connections"},
+        {"--limit", "max_connections="},
+        {"--limit", "max_connections=0"},
+        {"--limit", "max_connections=1000001"},
+        {"--limit", "max_connections_per=1"},
+        {"--limit", "=1"},
         {"--sandbox", "best-effort"},
         {"--takeover", ""},
         {"--takeover", "an-instance-that-is-longer-than-any"},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_limits.c: what the gate does at its limits: descriptors run out, the event log is full, a
- * bottle has as many upstreams as it may.
+ * test_limits.c: what the gate does at its limits: descriptors run out, there are as many connections
+ * or dials as there may be, the event log is full, a bottle has as many upstreams as it may.
  */
 #include "common/cleanup.h"
 #include "dns_server.h"
@@ -318,6 +318,247 @@ Test(limits, idle_connections_take_no_time)
     cr_expect_leq(cpu_of_idle_second(), 20);
     for (size_t i = 0; i < PAIRS; i++)
         tcp_close(&pairs[i]);
+    cr_assert_eq(close(listener), 0);
+}
+
+/* ---- connections and dials ---- */
+
+#define NAME "silent.example"
+
+/* Two upstreams of which the first is NAME, or like the second. */
+static void start_two(bool with_name, const char *options)
+{
+    const struct gate_entry entries[] = {{"first", with_name ? NAME : gate.upstream_address, PORT},
+                                         {"second", gate.upstream_address, PORT + 1}};
+    char all[256];
+
+    gate_prepare(&gate, entries, 2);
+    (void)snprintf(all, sizeof all, "\"dns_servers\": [\"%s:%d\"], %s", gate.dns_address, DNS_PORT,
+                   options);
+    gate_start(&gate, all);
+}
+
+/* A client is told of the limit, at once. */
+static void expect_limited(uint16_t port, const char *part)
+{
+    int client = tcp_connect(gate.address, port);
+    CLEANUP_FREE char *told = ssh_read_disconnect(client);
+
+    expect_part(told, part);
+    cr_assert_eq(close(client), 0);
+}
+
+/* Its two lines are there, and none for each client. */
+static void expect_limit_events(const char *limit, int64_t value, const char *alias, int64_t count)
+{
+    CLEANUP_JSON json_object *reached = gate_event(&gate, "limit-reached", 0);
+    CLEANUP_JSON json_object *over = gate_event(&gate, "limit-over", 0);
+    json_object *events[] = {reached, over};
+
+    for (size_t i = 0; i < 2; i++) {
+        json_object *of = NULL;
+        cr_expect_str_eq(member_text(events[i], "limit"), limit);
+        cr_expect_eq(member_number(events[i], "value"), value);
+        if (alias)
+            cr_expect_str_eq(member_text(events[i], "bottle_host_alias"), alias);
+        else
+            cr_expect_not(json_object_object_get_ex(events[i], "bottle_host_alias", &of));
+    }
+    expect_part(member_text(reached, "message"), limit);
+    cr_expect_eq(member_number(over, "count"), count);
+    cr_expect_geq(member_number(over, "duration_ms"), 0);
+    cr_expect_eq(gate_count_events(&gate, "limit-reached"), 1);
+    cr_expect_eq(gate_count_events(&gate, "limit-over"), 1);
+}
+
+/* The limit is 3, and first and second tell how many of them each upstream has. */
+static void expect_connections_limited(size_t first, const char *limit, const char *alias)
+{
+    int listeners[] = {tcp_listen(gate.upstream_address, PORT, 8),
+                       tcp_listen(gate.upstream_address, PORT + 1, 8)};
+    struct tcp_pair pairs[3];
+    char option[64], part[64];
+
+    (void)snprintf(option, sizeof option, "\"%s\": 3", limit);
+    (void)snprintf(part, sizeof part, "the limit %s is 3", limit);
+    start_two(false, option);
+    for (size_t i = 0; i < 3; i++)
+        pairs[i] = tcp_through(gate.address, i < first ? PORT : PORT + 1, listeners[i >= first]);
+    for (size_t i = 0; i < 4; i++)
+        expect_limited(PORT, part);
+    if (alias) { /* the other upstream has a limit of its own */
+        struct tcp_pair other = tcp_through(gate.address, PORT + 1, listeners[1]);
+        tcp_close(&other);
+    } else {
+        expect_limited(PORT + 1, part);
+    }
+    for (size_t i = 0; i < 3; i++)
+        tcp_expect_alive(&pairs[i]);
+    cr_expect_eq(gate_sum(&gate, "connections_refused"), alias ? 4 : 5);
+
+    /* Those that were refused do not stand in the way. */
+    tcp_close(&pairs[2]);
+    gate_wait_for_status(&gate, "connections_now", 2);
+    pairs[2] = tcp_through(gate.address, PORT, listeners[0]);
+    expect_limited(PORT, part);
+    expect_limit_events(limit, 3, alias, alias ? 5 : 6);
+    cr_expect_eq(gate_count_events(&gate, "refused"), 0);
+    for (size_t i = 0; i < 3; i++)
+        tcp_close(&pairs[i]);
+    for (size_t i = 0; i < 2; i++)
+        cr_assert_eq(close(listeners[i]), 0);
+}
+
+Test(limits, connections_to_one_upstream)
+{
+    expect_connections_limited(3, "max_connections_per_upstream", "first");
+}
+
+Test(limits, connections_in_all)
+{
+    expect_connections_limited(1, "max_connections", NULL);
+}
+
+/* The limit is 4, and as many wait for DNS. */
+static void expect_pending_dials_limited(const char *limit, const char *alias)
+{
+    enum { PENDING = 4 };
+    struct dns_server *dns = dns_start(gate.dns_address, NAME);
+    int listeners[] = {tcp_listen(gate.upstream_address, PORT, 8),
+                       tcp_listen(gate.upstream_address, PORT + 1, 8)};
+    int pending[PENDING];
+    char options[96], part[64];
+
+    (void)snprintf(options, sizeof options, "\"resolve_timeout_ms\": 1500, \"%s\": %d", limit,
+                   PENDING);
+    (void)snprintf(part, sizeof part, "the limit %s is %d", limit, PENDING);
+    start_two(true, options);
+    dns_set(dns, &(struct dns_answer){.silent = true});
+    for (size_t i = 0; i < PENDING; i++)
+        pending[i] = tcp_connect(gate.address, PORT);
+    expect_limited(PORT, part);
+    if (alias) {
+        struct tcp_pair other = tcp_through(gate.address, PORT + 1, listeners[1]);
+        tcp_close(&other);
+    } else {
+        expect_limited(PORT + 1, part);
+    }
+
+    /* Each ends with what it waited for; then there is room again. */
+    for (size_t i = 0; i < PENDING; i++) {
+        CLEANUP_FREE char *told = ssh_read_disconnect(pending[i]);
+        expect_part(told, "no answer within 1500 ms");
+        cr_assert_eq(close(pending[i]), 0);
+    }
+    dns_set(dns, &(struct dns_answer){.a = gate.upstream_address});
+    for (int i = 0; i < 2 * PENDING; i++) { /* open ones are not pending */
+        struct tcp_pair pair =
+            tcp_through(gate.address, (uint16_t)(PORT + i % 2), listeners[i % 2]);
+        tcp_close(&pair);
+    }
+    expect_limit_events(limit, PENDING, alias, alias ? 1 : 2);
+    cr_expect_eq(gate_count_events(&gate, "refused"), PENDING);
+    dns_stop(dns);
+    for (size_t i = 0; i < 2; i++)
+        cr_assert_eq(close(listeners[i]), 0);
+}
+
+Test(limits, pending_dials_of_one_upstream)
+{
+    expect_pending_dials_limited("max_pending_dials_per_upstream", "first");
+}
+
+Test(limits, pending_dials_in_all)
+{
+    expect_pending_dials_limited("max_pending_dials", NULL);
+}
+
+/* True: it got through.  False: it was told of the limit. */
+static bool try_client(uint16_t port, int listener, const char *part)
+{
+    int client = tcp_connect(gate.address, port);
+    struct pollfd polled[] = {{.fd = client, .events = POLLIN}, {.fd = listener, .events = POLLIN}};
+
+    cr_assert_gt(poll(polled, 2, WAIT_MS), 0);
+    if (polled[1].revents) {
+        struct tcp_pair pair = {.client = client, .upstream = tcp_accept(listener)};
+        tcp_close(&pair);
+        return true;
+    }
+    CLEANUP_FREE char *told = ssh_read_disconnect(client);
+    expect_part(told, part);
+    cr_assert_eq(close(client), 0);
+    return false;
+}
+
+/* The limit is 2 a second: 20 at once, and then 2 for each second that goes by. */
+static void expect_dial_rate_limited(const char *limit, const char *alias)
+{
+    enum { RATE = 2, BURST = 10 * RATE, TRIES = 100 };
+    int listeners[] = {tcp_listen(gate.upstream_address, PORT, 8),
+                       tcp_listen(gate.upstream_address, PORT + 1, 8)};
+    int64_t through = 0, before_ms = now_ms();
+    char option[64], part[64];
+
+    (void)snprintf(option, sizeof option, "\"%s\": %d", limit, RATE);
+    (void)snprintf(part, sizeof part, "the limit %s is %d", limit, RATE);
+    start_two(false, option);
+    for (int i = 0; i < TRIES; i++)
+        through += try_client(PORT, listeners[0], part);
+    int64_t most = BURST + (now_ms() - before_ms) * RATE / 1000 + 1;
+    cr_expect_geq(through, BURST);
+    cr_expect_leq(through, most);
+    cr_expect_eq(gate_sum(&gate, "connections_refused"), TRIES - through);
+    if (alias)
+        cr_expect(try_client(PORT + 1, listeners[1], part), "the other upstream has its own");
+
+    sleep_ms(1000);
+    cr_expect(try_client(alias ? PORT : PORT + 1, listeners[alias ? 0 : 1], part),
+              "a second later there is no dial more");
+    expect_limit_events(limit, RATE, alias, TRIES - through);
+    cr_expect_eq(gate_count_events(&gate, "refused"), 0);
+    for (size_t i = 0; i < 2; i++)
+        cr_assert_eq(close(listeners[i]), 0);
+}
+
+Test(limits, dials_a_second_to_one_upstream)
+{
+    expect_dial_rate_limited("max_dials_per_second_per_upstream", "first");
+}
+
+Test(limits, dials_a_second_in_all)
+{
+    expect_dial_rate_limited("max_dials_per_second", NULL);
+}
+
+/* Thousands are refused: the session goes on, the log has two lines of it, and nothing is left. */
+Test(limits, flood_of_clients)
+{
+    enum { ROUNDS = 50, AT_ONCE = 60 };
+    int listener = tcp_listen(gate.upstream_address, PORT, 1), clients[AT_ONCE];
+
+    gate_run(&gate, gate.upstream_address, PORT, "\"max_connections_per_upstream\": 1");
+    struct tcp_pair session = tcp_through(gate.address, PORT, listener);
+    int descriptors = gate_count_descriptors(&gate);
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < AT_ONCE; i++)
+            clients[i] = tcp_connect(gate.address, PORT);
+        tcp_expect_alive(&session);
+        for (int i = 0; i < AT_ONCE; i++) {
+            CLEANUP_FREE char *told = ssh_read_disconnect(clients[i]);
+            expect_part(told, "max_connections_per_upstream");
+            cr_assert_eq(close(clients[i]), 0);
+        }
+    }
+    expect_bulk(&session);
+    gate_wait_for_status(&gate, "connections_now", 1);
+    cr_expect_eq(gate_count_descriptors(&gate), descriptors);
+    cr_expect_lt(cpu_of_idle_second(), SPINS_MS);
+    tcp_close(&session);
+    gate_stop(&gate); /* which ends it before its time */
+    expect_limit_events("max_connections_per_upstream", 1, "upstream", (int64_t)ROUNDS * AT_ONCE);
+    CLEANUP_JSON json_object *events = gate_events(&gate);
+    cr_expect_leq(json_object_array_length(events), 6); /* started, open, two, close, stopped */
     cr_assert_eq(close(listener), 0);
 }
 

@@ -136,6 +136,18 @@ static bool append_subnets(json_object *words, json_object *network)
     return appended;
 }
 
+static bool append_limits(json_object *words, const struct relay_config *config)
+{
+    char text[64];
+    bool appended = true;
+
+    for (size_t i = 0; appended && i < RELAY_LIMITS; i++) {
+        (void)snprintf(text, sizeof text, "%s=%d", RELAY_LIMIT[i].key, config->limits[i]);
+        appended = append_option(words, "--limit", text);
+    }
+    return appended;
+}
+
 static bool append_upstream(json_object *words, const struct relay_upstream_config *upstream)
 {
     char text[(size_t)2 * RELAY_HOST_SIZE + sizeof ",65535,,65535"];
@@ -155,6 +167,7 @@ static bool append_arguments(json_object *words, const struct relay_config *conf
         append_number(words, "--resolve-timeout-ms", config->resolve_timeout_ms) &&
         append_number(words, "--dial-timeout-ms", config->dial_timeout_ms) &&
         append_number(words, "--identification-timeout-ms", config->identification_timeout_ms) &&
+        append_limits(words, config) &&
         (!config->sandbox_required || append_option(words, "--sandbox", "required")) &&
         (!config->takeover_instance[0] ||
          append_option(words, "--takeover", config->takeover_instance));

@@ -5,6 +5,7 @@
  *     ssh-gate-relay serve --slug SLUG --instance INSTANCE --listen SUBNET [--listen SUBNET]...
  *         --upstream ALIAS,LISTEN_PORT,HOST,PORT [--upstream ...]... [--dns-server ADDRESS]...
  *         --resolve-timeout-ms N --dial-timeout-ms N --identification-timeout-ms N
+ *         --limit NAME=N ... (relay_limits.h; each of them)
  *         [--sandbox required] [--takeover INSTANCE]
  *
  * In plain text, so that an engine's `inspect` shows what the gate may reach.  The values were
@@ -36,6 +37,7 @@ enum option_kind {
     RESOLVE_TIMEOUT,
     DIAL_TIMEOUT,
     IDENTIFICATION_TIMEOUT,
+    LIMIT,
     SANDBOX,
     TAKEOVER,
     OPTION_COUNT,
@@ -50,6 +52,7 @@ static const char *const OPTIONS[OPTION_COUNT] = {
     [RESOLVE_TIMEOUT] = "--resolve-timeout-ms",
     [DIAL_TIMEOUT] = "--dial-timeout-ms",
     [IDENTIFICATION_TIMEOUT] = "--identification-timeout-ms",
+    [LIMIT] = "--limit",
     [SANDBOX] = "--sandbox",
     [TAKEOVER] = "--takeover",
 };
@@ -132,6 +135,23 @@ static bool take_dns_server(struct relay_config *config, const char *text)
     return config->dns_server_count < RELAY_MAX_DNS_SERVERS &&
            take_text(config->dns_servers[config->dns_server_count++], RELAY_DNS_SERVER_SIZE, text,
                      strlen(text));
+}
+
+/* NAME=N */
+static bool take_limit(struct relay_config *config, const char *text)
+{
+    size_t length = strcspn(text, "=");
+    long number;
+
+    for (size_t i = 0; i < RELAY_LIMITS && text[length] == '='; i++) {
+        if (strlen(RELAY_LIMIT[i].key) != length || strncmp(RELAY_LIMIT[i].key, text, length) != 0)
+            continue;
+        if (!take_number(text + length + 1, 1, RELAY_LIMIT_HIGHEST, &number))
+            return false;
+        config->limits[i] = (int32_t)number;
+        return true;
+    }
+    return false;
 }
 
 /* ---- --listen ---- */
@@ -224,6 +244,8 @@ static bool take(struct relay_config *config, enum option_kind option, const cha
         return take_timeout(value, &config->dial_timeout_ms);
     case IDENTIFICATION_TIMEOUT:
         return take_timeout(value, &config->identification_timeout_ms);
+    case LIMIT:
+        return take_limit(config, value);
     case SANDBOX:
         config->sandbox_required = strcmp(value, "required") == 0;
         return config->sandbox_required;
@@ -255,6 +277,16 @@ static bool read_all(int count, char **arguments, struct relay_config *config,
     return true;
 }
 
+static bool is_complete(const struct relay_config *config)
+{
+    for (size_t i = 0; i < RELAY_LIMITS; i++)
+        if (config->limits[i] == 0)
+            return false;
+    return config->slug[0] && config->instance[0] && config->upstream_count > 0 &&
+           config->resolve_timeout_ms > 0 && config->dial_timeout_ms > 0 &&
+           config->identification_timeout_ms > 0;
+}
+
 bool arguments_read(int count, char **arguments, struct relay_config *config,
                     char message[RELAY_MESSAGE_SIZE])
 {
@@ -268,10 +300,9 @@ bool arguments_read(int count, char **arguments, struct relay_config *config,
     if (!read)
         return false;
     config->holds_network = config->takeover_instance[0] == '\0';
-    if (!config->slug[0] || !config->instance[0] || config->upstream_count == 0 ||
-        config->resolve_timeout_ms == 0 || config->dial_timeout_ms == 0 ||
-        config->identification_timeout_ms == 0)
-        return fail(message, "an argument is missing: slug, instance, upstream or a timeout");
+    if (!is_complete(config))
+        return fail(message, "an argument is missing: slug, instance, upstream, a timeout or a "
+                             "limit");
     if (config->listen_address_count == 0)
         return fail(message, "this container has no address in any subnet of the internal network");
     return true;

@@ -44,12 +44,21 @@ static void close_endpoint(struct endpoint *endpoint, bool reset)
     endpoint->watch.fd = -1;
 }
 
+static void end_dial(struct connection *connection)
+{
+    connection->dial = NULL;
+    limits_dial_ended(connection);
+}
+
 static void free_connection(struct connection *connection, bool reset)
 {
     struct relay *relay = connection->relay;
 
-    if (connection->dial)
+    if (connection->dial) {
         dial_abandon(connection->dial);
+        end_dial(connection);
+    }
+    limits_leave(connection);
     flow_drop(relay, &connection->up);
     flow_drop(relay, &connection->down);
     close_endpoint(&connection->endpoints[CLIENT], reset);
@@ -109,14 +118,13 @@ static void await_hangup(struct connection *connection)
     free_connection(connection, connection->up.bytes >= GOODBYE_MAX_BYTES);
 }
 
-static void note_refused(struct connection *connection, const char *reason, const char *message)
+static void note_refused(struct connection *connection, const char *message)
 {
     struct upstream *upstream = connection->upstream;
 
     upstream->connections_refused++;
     (void)snprintf(upstream->last_error, sizeof upstream->last_error, "%s", message);
     upstream->last_error_ms = connection->relay->loop.now_ms;
-    event_refused(connection, reason, message);
 }
 
 /* Tells the client why, in SSH, and waits for it to hang up. */
@@ -131,6 +139,7 @@ static void say_goodbye(struct connection *connection, const char *message)
 
     close_endpoint(&connection->endpoints[UPSTREAM], false);
     list_remove(&connection->turn);
+    limits_leave(connection);
     connection->state = CONNECTION_GOODBYE;
     connection->up.bytes = 0;
     /* The client was sent nothing yet, so its socket takes these few bytes at once or is broken. */
@@ -153,7 +162,8 @@ static void identification_expired(struct timer *timer)
     (void)snprintf(message, sizeof message, "%s%s:%u sent no SSH identification within %d ms",
                    server_is_silent ? "" : "the client of ", connection->upstream->config->host,
                    connection->upstream->config->port, relay->config.identification_timeout_ms);
-    note_refused(connection, "identification-timeout", message);
+    note_refused(connection, message);
+    event_refused(connection, "identification-timeout", message);
     event_close(connection, "gate", "identification-timeout");
     if (connection->down.bytes == 0)
         say_goodbye(connection, message);
@@ -245,10 +255,21 @@ static void upstream_ready(struct watch *watch, uint32_t events)
                    events);
 }
 
+/* A client whose socket is not in the loop yet. */
+static void refuse(struct connection *connection, const char *message)
+{
+    note_refused(connection, message);
+    if (loop_add(&connection->relay->loop, &connection->endpoints[CLIENT].watch, ENDPOINT_EVENTS))
+        free_connection(connection, true);
+    else
+        say_goodbye(connection, message);
+}
+
 void connection_open(struct listener *listener, int fd, const union address *client_address)
 {
     struct relay *relay = listener->relay;
     struct connection *connection = calloc(1, sizeof *connection);
+    char message[RELAY_MESSAGE_SIZE];
 
     if (!connection) {
         (void)close(fd);
@@ -268,7 +289,10 @@ void connection_open(struct listener *listener, int fd, const union address *cli
     relay->connections_now++;
     listener->upstream->connections_now++;
     listener->upstream->connections_total++;
-    dial_start(connection);
+    if (limits_admit(connection, message))
+        dial_start(connection);
+    else
+        refuse(connection, message);
 }
 
 void connection_dialled(struct connection *connection, int fd,
@@ -278,7 +302,7 @@ void connection_dialled(struct connection *connection, int fd,
     struct endpoint *client = &connection->endpoints[CLIENT];
     struct endpoint *upstream = &connection->endpoints[UPSTREAM];
 
-    connection->dial = NULL;
+    end_dial(connection);
     connection->upstream_address = *upstream_address;
     histogram_add(&connection->upstream->dial_times, relay->loop.now_us - connection->opened_us);
     upstream->watch.fd = fd;
@@ -295,14 +319,9 @@ void connection_dialled(struct connection *connection, int fd,
 
 void connection_dial_failed(struct connection *connection, const char *reason, const char *message)
 {
-    struct relay *relay = connection->relay;
-
-    connection->dial = NULL;
-    note_refused(connection, reason, message);
-    if (loop_add(&relay->loop, &connection->endpoints[CLIENT].watch, ENDPOINT_EVENTS))
-        free_connection(connection, true);
-    else
-        say_goodbye(connection, message);
+    end_dial(connection);
+    event_refused(connection, reason, message);
+    refuse(connection, message);
 }
 
 void connection_cut_all(struct relay *relay, const char *reason)

@@ -210,16 +210,28 @@ static void end(struct relay *relay, struct json_out *out)
         events_write(relay);
 }
 
-static void put_connection(struct json_out *out, const struct connection *connection)
+static void put_upstream(struct json_out *out, const struct relay_upstream_config *config)
 {
-    const struct relay_upstream_config *config = connection->upstream->config;
-    char text[ADDRESS_TEXT_SIZE];
-
-    json_out_integer(out, "connection", (int64_t)connection->number);
     json_out_string(out, "bottle_host_alias", config->alias);
     json_out_string(out, "upstream_host", config->host);
     json_out_integer(out, "upstream_port", config->port);
+}
+
+static void put_connection(struct json_out *out, const struct connection *connection)
+{
+    char text[ADDRESS_TEXT_SIZE];
+
+    json_out_integer(out, "connection", (int64_t)connection->number);
+    put_upstream(out, connection->upstream->config);
     json_out_string(out, "client_address", address_text(&connection->client_address, text));
+}
+
+static void put_limit(struct json_out *out, const struct limits *limits, enum relay_limit limit)
+{
+    json_out_string(out, "limit", RELAY_LIMIT[limit].key);
+    json_out_integer(out, "value", limits->relay->config.limits[limit]);
+    if (limits->upstream)
+        put_upstream(out, limits->upstream->config);
 }
 
 static int64_t age_ms(const struct connection *connection)
@@ -277,6 +289,30 @@ void event_refused(const struct connection *connection, const char *reason, cons
     json_out_string(&out, "reason", reason);
     json_out_string(&out, "message", message);
     end(connection->relay, &out);
+}
+
+void event_limit_reached(const struct limits *limits, enum relay_limit limit, const char *message)
+{
+    char buffer[EVENT_SIZE];
+    struct json_out out;
+
+    begin(&out, buffer, "limit-reached");
+    put_limit(&out, limits, limit);
+    json_out_string(&out, "message", message);
+    end(limits->relay, &out);
+}
+
+void event_limit_over(const struct limits *limits, enum relay_limit limit, uint64_t refused,
+                      int64_t duration_ms)
+{
+    char buffer[EVENT_SIZE];
+    struct json_out out;
+
+    begin(&out, buffer, "limit-over");
+    put_limit(&out, limits, limit);
+    json_out_integer(&out, "count", (int64_t)refused);
+    json_out_integer(&out, "duration_ms", duration_ms);
+    end(limits->relay, &out);
 }
 
 void event_notice(struct relay *relay, const char *event, const char *message)

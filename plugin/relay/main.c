@@ -10,6 +10,7 @@
  *   dial.c        resolves the upstream's name (dns_files.c, resolver.c) and connects, IPv6 and IPv4 racing
  *   connection.c  ties the two sockets together, sees to timeouts, end of file, resets, goodbyes
  *   flow.c        moves the bytes of one direction, through pipes of pipe_pool.c when there are many
+ *   limits.c      refuses connections that are too many, before they are dialled
  *   control.c     answers status, stop and drain; takeover.c: hands the sockets to another relay
  *   events.c      writes a line for each connection that opens, closes or is refused
  *   loop.c        calls them: descriptors that are ready, timers that are due
@@ -111,6 +112,7 @@ static void serve(struct relay *relay)
     listeners_close(relay);
     connection_cut_all(relay, "stop");
     free_discarded(relay);
+    limits_close(relay);
     event_stopped(relay);
     events_write(relay);
 }

@@ -50,6 +50,8 @@
 #ifndef RELAY_PROTOCOL_H
 #define RELAY_PROTOCOL_H
 
+#include "relay_limits.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -98,7 +100,8 @@ struct relay_config {
     int32_t dial_timeout_ms;
     int32_t identification_timeout_ms;
     int32_t event_log_max_bytes;
-    uint32_t dns_server_count; /* 0: as /etc/resolv.conf says */
+    int32_t limits[RELAY_LIMITS]; /* by enum relay_limit */
+    uint32_t dns_server_count;    /* 0: as /etc/resolv.conf says */
     char dns_servers[RELAY_MAX_DNS_SERVERS][RELAY_DNS_SERVER_SIZE];
     uint32_t upstream_count;
     struct relay_upstream_config upstreams[RELAY_MAX_UPSTREAMS]; /* sent as far as they are used */

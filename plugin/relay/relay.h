@@ -69,6 +69,26 @@ void pipe_return(struct pipe_pool *pool, struct pipe *pipe, size_t in_flight);
 /* Closes the spare ones but one. */
 void pipe_pool_trim(struct pipe_pool *pool);
 
+/* ---- limits (limits.c) ---- */
+
+struct limits;
+
+struct limit {
+    struct limits *limits; /* that it is one of */
+    struct timer quiet;    /* runs from the first client that it refused on */
+    uint64_t refused;      /* meanwhile */
+    int64_t since_ms;
+};
+
+/* Of one upstream, or of all together. */
+struct limits {
+    struct relay *relay;
+    const struct upstream *upstream; /* NULL: all together */
+    uint64_t connections, pending_dials;
+    int64_t credit, credit_ms; /* dials, in thousandths, that may begin at once; when it was that */
+    struct limit limit[RELAY_LIMITS / 2];
+};
+
 /* ---- upstreams and listeners ---- */
 
 #define RESOLVED_MAX_ADDRESSES 16
@@ -85,6 +105,7 @@ struct upstream {
     struct resolution cached;     /* an answer of DNS that is still fresh, for bursts of dials */
     uint64_t connections_now, connections_total, connections_refused;
     uint64_t bytes_up, bytes_down;
+    struct limits limits;
     struct histogram dial_times;         /* from the client's arrival to a connected upstream */
     char last_error[RELAY_MESSAGE_SIZE]; /* empty: none yet */
     int64_t last_error_ms;
@@ -141,6 +162,7 @@ struct connection {
     struct endpoint endpoints[2]; /* by enum side */
     struct flow up, down;         /* client → upstream, upstream → client */
     bool up_ended_first;
+    bool admitted; /* counts in the limits */
     struct dial *dial;
     struct timer timer; /* identification or goodbye, by state */
     union address client_address, upstream_address;
@@ -271,13 +293,14 @@ struct relay {
     int64_t pause_noticed_ms;
 
     uint64_t connections_total, connections_now, connections_max;
+    struct limits limits;
     struct list_node connections, turns, discarded;
     struct pipe_pool pipes;
     struct resolver resolver;
 
     struct timer_queue family_timers, attempt_timers, resolve_timers, dial_timers,
-        identification_timers, goodbye_timers, pause_timers, control_timers, grace_timers,
-        idle_timers, network_timers;
+        identification_timers, goodbye_timers, limit_timers, pause_timers, control_timers,
+        grace_timers, idle_timers, network_timers;
     struct timer grace_timer, idle_timer, network_timer;
 
     struct control_listener control_of_slug, control_of_instance;
@@ -318,6 +341,16 @@ void listeners_resume(struct relay *relay);
 /* Closes them; when draining, takes first what the kernel has already accepted. */
 void listeners_close(struct relay *relay);
 
+/* limits.c */
+void limits_init(struct limits *limits, struct relay *relay, const struct upstream *upstream);
+/* Counts a new connection in; or false, with what its client is told. */
+bool limits_admit(struct connection *connection, char message[RELAY_MESSAGE_SIZE]);
+/* Each for a connection that was counted in: its dial has ended, and it counts no more. */
+void limits_dial_ended(const struct connection *connection);
+void limits_leave(struct connection *connection);
+/* The events of the limits that were just refusing. */
+void limits_close(struct relay *relay);
+
 /* control.c */
 bool control_watch(struct relay *relay);
 /* False: it has handed the claim to another relay, or let it go. */
@@ -336,6 +369,9 @@ void event_started(struct relay *relay);
 void event_open(const struct connection *connection);
 void event_close(const struct connection *connection, const char *ended_by, const char *reason);
 void event_refused(const struct connection *connection, const char *reason, const char *message);
+void event_limit_reached(const struct limits *limits, enum relay_limit limit, const char *message);
+void event_limit_over(const struct limits *limits, enum relay_limit limit, uint64_t refused,
+                      int64_t duration_ms);
 void event_notice(struct relay *relay, const char *event, const char *message);
 void event_stopped(struct relay *relay);
 /* Writes the lines of this turn. */

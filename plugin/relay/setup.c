@@ -44,6 +44,7 @@
 #define FAMILY_WAIT_MS  50  /* RFC 8305 §3 */
 #define ATTEMPT_WAIT_MS 250 /* RFC 8305 §5 */
 #define GOODBYE_WAIT_MS 2000
+#define LIMIT_QUIET_MS  5000 /* then what a limit refused is a matter of the past */
 #define PAUSE_MS        500
 #define IDLE_MS         1000
 #define CONTROL_WAIT_MS 5000
@@ -504,6 +505,7 @@ static void add_timer_queues(struct relay *relay)
     loop_add_queue(loop, &relay->dial_timers, relay->config.dial_timeout_ms);
     loop_add_queue(loop, &relay->identification_timers, relay->config.identification_timeout_ms);
     loop_add_queue(loop, &relay->goodbye_timers, GOODBYE_WAIT_MS);
+    loop_add_queue(loop, &relay->limit_timers, LIMIT_QUIET_MS);
     loop_add_queue(loop, &relay->pause_timers, PAUSE_MS);
     loop_add_queue(loop, &relay->control_timers, CONTROL_WAIT_MS);
     loop_add_queue(loop, &relay->grace_timers, 0);
@@ -553,6 +555,9 @@ static bool start_loop(struct relay *relay, struct setup_reply *reply)
     list_init(&relay->turns);
     list_init(&relay->discarded);
     add_timer_queues(relay);
+    limits_init(&relay->limits, relay, NULL);
+    for (size_t i = 0; i < relay->upstream_count; i++)
+        limits_init(&relay->upstreams[i].limits, relay, &relay->upstreams[i]);
     if (!resolver_init(relay, reply->message)) {
         reply->result = BOTTLE_INVALID;
         return false;
