@@ -10,6 +10,7 @@ source "$(dirname "$0")/lib_engine.sh"
 
 load=$BUILD_DIR/tests/swap_load
 port=2200
+unlimited='{"max_dials_per_second": 1000000, "max_dials_per_second_per_upstream": 1000000}'
 bottle='{"ssh": [{"Host": "gitea", "Hostname": "gitea.example", "Port": 30009}]}'
 swaps=10
 stage=$test_dir/root/runtime/sample-host/web/ssh_gate
@@ -168,7 +169,7 @@ await_load() {
 start_for_load() {
     as root mkdir -p stage-load
     gate_tool start '{"ssh": [{"Host": "gitea.example", "Port": '"$port"'}]}' load \
-        "$test_dir/root/stage-load" inner outer docker '{}' "$@"
+        "$test_dir/root/stage-load" inner outer docker "$unlimited" "$@"
 }
 
 survives_load() {

@@ -149,7 +149,11 @@ static const char *be_relay(int parent_fd, void *context)
         return child_failure("dup2: %s", strerror(errno));
     (void)execl(line->path, line->path, "serve", "--slug", gate.slug, "--instance", "0", "--listen",
                 "127.0.0.0/8", "--upstream", line->upstream, "--resolve-timeout-ms", "5000",
-                "--dial-timeout-ms", "5000", "--identification-timeout-ms", "30000", (char *)NULL);
+                "--dial-timeout-ms", "5000", "--identification-timeout-ms", "30000", "--limit",
+                "max_connections=1000", "--limit", "max_connections_per_upstream=1000", "--limit",
+                "max_pending_dials=1000", "--limit", "max_pending_dials_per_upstream=1000",
+                "--limit", "max_dials_per_second=1000000", "--limit",
+                "max_dials_per_second_per_upstream=1000000", (char *)NULL);
     return child_failure("%s: %s", line->path, strerror(errno));
 }
 

@@ -18,9 +18,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define PORT        2200
-#define SWAPS       100
-#define OPTIONS     "{\"exit_with_launcher\": true, \"event_log_max_bytes\": 65536}"
+#define PORT  2200
+#define SWAPS 100
+#define OPTIONS                                                                                    \
+    "\"event_log_max_bytes\": 65536, \"max_dials_per_second\": 1000000, "                          \
+    "\"max_dials_per_second_per_upstream\": 1000000"
 #define ROWS(table) (sizeof(table) / sizeof((table)[0]))
 
 static struct gate gate;
@@ -72,8 +74,9 @@ static void swap(const struct bottle_plugin *plugin)
     CLEANUP_FREE char *message = NULL;
 
     gate.target = NULL;
-    enum bottle_result result =
-        bottle_plugin_start(plugin, NULL, gate.plan, NULL, OPTIONS, old, &gate.target, &message);
+    enum bottle_result result = bottle_plugin_start(plugin, NULL, gate.plan, NULL,
+                                                    "{\"exit_with_launcher\": true, " OPTIONS "}",
+                                                    old, &gate.target, &message);
     if (result != BOTTLE_OK)
         gate.target = strdup(old);
     cr_assert_eq(result, BOTTLE_OK, "swap %d: %s", load->swaps, message);
@@ -126,7 +129,7 @@ static void swap_under_load(const struct bottle_plugin *const *plugins, size_t p
     cr_assert(line_receive(upstream.fd, line, sizeof line));
     cr_assert_str_eq(line, "listens");
     gate_prepare(&gate, &entry, 1);
-    gate_start(&gate, "\"event_log_max_bytes\": 65536");
+    gate_start(&gate, OPTIONS);
     struct child clients = child_start(be_clients, NULL);
     cr_assert(load_wait_for(&load->sessions_begun, LOAD_EARLY));
 

@@ -31,6 +31,22 @@ void event_refused(const struct connection *connection, const char *reason, cons
     (void)message;
 }
 
+void event_limit_reached(const struct limits *limits, enum relay_limit limit, const char *message)
+{
+    (void)limits;
+    (void)limit;
+    (void)message;
+}
+
+void event_limit_over(const struct limits *limits, enum relay_limit limit, uint64_t refused,
+                      int64_t duration_ms)
+{
+    (void)limits;
+    (void)limit;
+    (void)refused;
+    (void)duration_ms;
+}
+
 void event_notice(struct relay *relay, const char *event, const char *message)
 {
     (void)relay;
