@@ -17,7 +17,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define PING       "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 2\r\n\r\nOK"
 #define SEPARATOR  "\n--\n"
 #define TIMEOUT_MS 2000
 #define MAX_LINE   ((size_t)64 << 10)
@@ -71,7 +70,9 @@ static void send_pieces(int fd, const char *bytes, size_t length, size_t piece)
 /* Returns its length. */
 static size_t next_answer(char answer[SCRIPT_MAX], size_t *piece)
 {
-    size_t length = strlen(PING);
+    static const char PING[] =
+        "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 2\r\n\r\nOK";
+    size_t length = sizeof PING - 1;
 
     REQUIRE(!pthread_mutex_lock(&script.lock));
     *piece = script.piece;

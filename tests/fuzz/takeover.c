@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     send_packets(pair[1], data, size);
     REQUIRE(!shutdown(pair[1], SHUT_WR));
     bool received = takeover_receive(&takeover, &relay, &reply);
-    REQUIRE(takeover.count <= MAX_LISTENERS);
+    REQUIRE(takeover.count <= sizeof takeover.listeners / sizeof takeover.listeners[0]);
     if (received) {
         REQUIRE(takeover.claim_fd >= 0);
         REQUIRE(takeover_listener(&takeover, &ADDRESS) < 0); /* none of them is a socket */
