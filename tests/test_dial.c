@@ -416,6 +416,37 @@ Test(dial, server_with_lines_and_no_identification)
     cr_assert_eq(close(upstream), 0);
 }
 
+/* The gate passes such bytes on and writes none of them: its lines are JSON all the same. */
+Test(dial, identifications_of_any_bytes)
+{
+    static const char *const ENDS[] = {"\r\n", "\"}\n{\"event\":\"forged\"}\n"};
+    int upstream = tcp_listen(gate.upstream_address, PORT, 8);
+    char bytes[300] = "SSH-2.0-", received[sizeof bytes];
+
+    gate_run(&gate, gate.upstream_address, PORT, IDENTIFICATION_OPTION);
+    for (size_t i = 0; i < sizeof ENDS / sizeof ENDS[0]; i++) {
+        size_t length = strlen("SSH-2.0-");
+        for (int byte = 0; byte < 256; byte++)
+            bytes[length++] = (char)byte;
+        memcpy(bytes + length, ENDS[i], strlen(ENDS[i]));
+        length += strlen(ENDS[i]);
+        struct tcp_pair pair = open_silent_pair(upstream);
+        tcp_send(pair.client, bytes, length);
+        tcp_receive(pair.upstream, received, length);
+        cr_expect_arr_eq(received, bytes, length);
+        tcp_send(pair.upstream, bytes, length);
+        tcp_receive(pair.client, received, length);
+        cr_expect_arr_eq(received, bytes, length);
+        tcp_reset(pair.client);
+        cr_assert_eq(close(pair.upstream), 0);
+        CLEANUP_JSON json_object *event = gate_event(&gate, "close", i);
+        cr_expect_eq(member_number(event, "bytes_up"), (int64_t)length);
+        cr_expect_str_eq(member_text(event, "reason"), "reset");
+    }
+    cr_expect_eq(gate_count_events(&gate, "forged"), 0);
+    cr_assert_eq(close(upstream), 0);
+}
+
 /* In a child: takes what comes without a copy (tcp(7), MSG_TRUNC), so that the gate is the slowest. */
 static const char *swallow(int parent_fd, void *context)
 {
