@@ -558,7 +558,7 @@ Test(limits, flood_of_clients)
     gate_stop(&gate); /* which ends it before its time */
     expect_limit_events("max_connections_per_upstream", 1, "upstream", (int64_t)ROUNDS * AT_ONCE);
     CLEANUP_JSON json_object *events = gate_events(&gate);
-    cr_expect_leq(json_object_array_length(events), 6); /* started, open, two, close, stopped */
+    cr_expect_lt(json_object_array_length(events), 10, "more than the gate's own few lines");
     cr_assert_eq(close(listener), 0);
 }
 
