@@ -6,6 +6,7 @@
  * The clock that jumps is the relay's own: the test writes into its memory, in place of the kernel's
  * vdso(7) functions, ones that ask the kernel and add to CLOCK_REALTIME what the test says.
  */
+#include "command_relay.h"
 #include "common/cleanup.h"
 #include "dns_server.h"
 #include "gate_fixture.h"
@@ -134,29 +135,6 @@ Test(faults, stop_while_five_hundred_sessions_transfer)
 
 /* ---- events that nobody reads ---- */
 
-struct command_line {
-    char path[256], upstream[128];
-    int events_fd;
-};
-
-/* In a child: the relay as in a container, where its events go into a pipe. */
-static const char *be_relay(int parent_fd, void *context)
-{
-    const struct command_line *line = context;
-
-    (void)parent_fd;
-    if (dup2(line->events_fd, STDERR_FILENO) < 0)
-        return child_failure("dup2: %s", strerror(errno));
-    (void)execl(line->path, line->path, "serve", "--slug", gate.slug, "--instance", "0", "--listen",
-                "127.0.0.0/8", "--upstream", line->upstream, "--resolve-timeout-ms", "5000",
-                "--dial-timeout-ms", "5000", "--identification-timeout-ms", "30000", "--limit",
-                "max_connections=1000", "--limit", "max_connections_per_upstream=1000", "--limit",
-                "max_pending_dials=1000", "--limit", "max_pending_dials_per_upstream=1000",
-                "--limit", "max_dials_per_second=1000000", "--limit",
-                "max_dials_per_second_per_upstream=1000000", (char *)NULL);
-    return child_failure("%s: %s", line->path, strerror(errno));
-}
-
 /* With empty lines, to the last byte. */
 static void fill_pipe(int fd)
 {
@@ -221,17 +199,17 @@ Test(faults, events_that_nobody_reads)
     enum { UNREAD = 200, READ = 5 };
     int upstream = tcp_listen(gate.upstream_address, PORT, 8);
     int reserved = tcp_reserve("127.0.0.1", 0), events[2];
-    CLEANUP_FREE char *path = build_path("plugin/relay/ssh-gate-relay");
-    struct command_line line;
     int64_t written = 0, lost = 0;
 
     cr_assert_eq(pipe2(events, O_CLOEXEC), 0);
     fill_pipe(events[1]);
-    line.events_fd = events[1];
-    (void)snprintf(line.path, sizeof line.path, "%s", path);
-    (void)snprintf(line.upstream, sizeof line.upstream, "upstream,%u,%s,%d", tcp_port(reserved),
-                   gate.upstream_address, PORT);
-    struct child relay = child_start(be_relay, &line);
+    const struct command_relay line = {.slug = gate.slug,
+                                       .instance = "0",
+                                       .port = tcp_port(reserved),
+                                       .upstream_address = gate.upstream_address,
+                                       .upstream_port = PORT,
+                                       .events_fd = events[1]};
+    struct child relay = command_relay_start(&line);
     wait_until_accepts("127.0.0.1", tcp_port(reserved));
     cr_assert_eq(close(tcp_accept(upstream)), 0); /* the connection that was waited with */
     gate_wait_for_status(&gate, "connections_now", 0);
@@ -446,7 +424,8 @@ static void expect_timeout(int32_t ahead_s, const char *reason, size_t index, in
     cr_expect_not_null(told);
     CLEANUP_JSON json_object *event = gate_event(&gate, "refused", index);
     cr_expect_str_eq(member_text(event, "reason"), reason);
-    cr_expect_geq(member_number(event, "duration_ms"), timeout_ms);
+    cr_expect_geq(member_number(event, "duration_ms"), timeout_ms, "%jd ms",
+                  (intmax_t)member_number(event, "duration_ms"));
     cr_expect_lt(member_number(event, "duration_ms"), timeout_ms + LATE_MS);
     cr_assert_eq(close(client), 0);
     gate_wait_for_status(&gate, "connections_now", 1);

@@ -4,6 +4,7 @@
  * the old gate as it was, and what the two relays say to each other.  Where a test needs to be one of
  * the two relays itself, it speaks relay/protocol.h.  test_swaps.c does it a hundred times, under load.
  */
+#include "command_relay.h"
 #include "common/cleanup.h"
 #include "common/fd_passing.h"
 #include "gate_fixture.h"
@@ -14,6 +15,8 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -364,6 +367,131 @@ Test(takeover, as_many_upstreams_as_there_may_be)
                  "the new relay has more than it needs");
     gate_stop(&gate);
     network_remove(&network);
+}
+
+/* ---- relays in containers, which share a network ---- */
+
+struct running {
+    struct command_relay line;
+    struct child child;
+    int events_fd; /* a pipe */
+};
+
+static struct running run_by_command(const char *instance, const char *takeover, uint16_t port)
+{
+    struct running running = {.line = {.slug = gate.slug,
+                                       .instance = instance,
+                                       .takeover = takeover,
+                                       .port = port,
+                                       .upstream_address = gate.upstream_address,
+                                       .upstream_port = PORT}};
+    int pipe_fds[2];
+
+    cr_assert_eq(pipe2(pipe_fds, O_CLOEXEC), 0);
+    running.events_fd = pipe_fds[0];
+    running.line.events_fd = pipe_fds[1];
+    running.child = command_relay_start(&running.line);
+    cr_assert_eq(close(pipe_fds[1]), 0);
+    return running;
+}
+
+/* Waits until the relay has written that event. */
+static void await_event(const struct running *running, const char *event)
+{
+    char text[4096] = "", wanted[64];
+    size_t length = 0;
+    struct pollfd polled = {.fd = running->events_fd, .events = POLLIN};
+
+    (void)snprintf(wanted, sizeof wanted, "\"event\":\"%s\"", event);
+    while (!strstr(text, wanted)) {
+        cr_assert_eq(poll(&polled, 1, WAIT_MS), 1, "no event %s after: %s", event, text);
+        ssize_t got = read(running->events_fd, text + length, sizeof text - 1 - length);
+        cr_assert_gt(got, 0, "no event %s after: %s", event, text);
+        length += (size_t)got;
+        text[length] = '\0';
+    }
+}
+
+static void expect_state(const char *instance, const char *state)
+{
+    CLEANUP_FREE char *target = NULL;
+
+    cr_assert_gt(asprintf(&target, "native:%s:%s", gate.slug, instance), 0);
+    CLEANUP_JSON json_object *status = status_of(target);
+    cr_assert_not_null(status, "%s has gone", target);
+    cr_expect_str_eq(member_text(status, "state"), state);
+}
+
+static void end_running(struct running *running)
+{
+    child_kill(&running->child);
+    cr_assert_eq(close(running->events_fd), 0);
+}
+
+/* The network would go with the first one, so that stays as long as any that took over. */
+Test(takeover, the_first_of_a_network_stays_for_the_others)
+{
+    int upstream = tcp_listen(gate.upstream_address, PORT, 8),
+        reserved = tcp_reserve("127.0.0.1", 0);
+    uint16_t port = tcp_port(reserved);
+
+    cr_assert_eq(close(reserved), 0);
+    struct running first = run_by_command("a", NULL, port);
+    await_event(&first, "started");
+    struct tcp_pair early = tcp_through("127.0.0.1", port, upstream);
+    struct running second = run_by_command("b", "a", port);
+    await_event(&second, "ready");
+    expect_state("a", "serving");
+    cr_assert_eq(kill(second.child.pid, SIGUSR1), 0);
+    await_event(&second, "started");
+    expect_state("a", "draining");
+    expect_state("b", "serving");
+    tcp_expect_alive(&early);
+    struct running third = run_by_command("c", "b", port);
+    await_event(&third, "ready");
+    cr_assert_eq(kill(third.child.pid, SIGUSR1), 0);
+    await_event(&third, "started");
+    cr_expect(process_ends_within(second.child.pid, WAIT_MS), "the second holds no network");
+
+    tcp_close(&early);
+    struct tcp_pair late = tcp_through("127.0.0.1", port, upstream);
+    cr_expect(!process_ends_within(first.child.pid, 1000), "the third one's network is gone");
+    tcp_expect_alive(&late);
+    tcp_close(&late);
+    cr_assert_eq(kill(third.child.pid, SIGKILL), 0);
+    cr_expect(process_ends_within(first.child.pid, WAIT_MS), "nobody is left, but the first");
+    end_running(&first);
+    end_running(&second);
+    end_running(&third);
+    cr_assert_eq(close(upstream), 0);
+}
+
+/* Its launcher gave up, or it was killed, before the word to go on: nothing has happened. */
+Test(takeover, one_that_is_not_told_to_go_on_takes_nothing)
+{
+    int upstream = tcp_listen(gate.upstream_address, PORT, 8),
+        reserved = tcp_reserve("127.0.0.1", 0);
+    uint16_t port = tcp_port(reserved);
+    static const int SIGNALS[] = {SIGTERM, SIGKILL};
+
+    cr_assert_eq(close(reserved), 0);
+    struct running first = run_by_command("a", NULL, port);
+    await_event(&first, "started");
+    for (size_t i = 0; i < ROWS(SIGNALS); i++) {
+        struct running second = run_by_command("b", "a", port);
+        await_event(&second, "ready");
+        cr_assert_eq(kill(second.child.pid, SIGNALS[i]), 0);
+        cr_expect(process_ends_within(second.child.pid, WAIT_MS));
+        end_running(&second);
+        expect_state("a", "serving");
+        struct tcp_pair pair = tcp_through("127.0.0.1", port, upstream);
+        tcp_expect_alive(&pair);
+        tcp_close(&pair);
+    }
+    cr_assert_eq(kill(first.child.pid, SIGTERM), 0);
+    cr_expect(process_ends_within(first.child.pid, WAIT_MS), "it holds the network for nobody");
+    end_running(&first);
+    cr_assert_eq(close(upstream), 0);
 }
 
 /* ---- what fails ---- */

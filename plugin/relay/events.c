@@ -234,9 +234,10 @@ static void put_limit(struct json_out *out, const struct limits *limits, enum re
         put_upstream(out, limits->upstream->config);
 }
 
+/* In whole milliseconds of the clock, as timers count: what ends by a timeout is not younger than that. */
 static int64_t age_ms(const struct connection *connection)
 {
-    return (connection->relay->loop.now_us - connection->opened_us) / 1000;
+    return connection->relay->loop.now_us / 1000 - connection->opened_us / 1000;
 }
 
 void event_started(struct relay *relay)
