@@ -49,6 +49,8 @@ static void write_config(void)
     write_option("--resolve-timeout-ms", "%d", config.resolve_timeout_ms);
     write_option("--dial-timeout-ms", "%d", config.dial_timeout_ms);
     write_option("--identification-timeout-ms", "%d", config.identification_timeout_ms);
+    for (size_t i = 0; i < RELAY_LIMITS; i++)
+        write_option("--limit", "%s=%d", RELAY_LIMIT[i].key, config.limits[i]);
     if (config.sandbox_required)
         write_option("--sandbox", "required");
     if (config.takeover_instance[0])
@@ -85,6 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         REQUIRE(again.listen_address_count == config.listen_address_count);
         REQUIRE(again.dns_server_count == config.dns_server_count);
         REQUIRE(again.dial_timeout_ms == config.dial_timeout_ms);
+        REQUIRE(memcmp(again.limits, config.limits, sizeof again.limits) == 0);
         REQUIRE(again.sandbox_required == config.sandbox_required);
         REQUIRE(strcmp(again.takeover_instance, config.takeover_instance) == 0);
         REQUIRE(again.holds_network == config.holds_network);
