@@ -18,6 +18,8 @@ static void check_relay(const struct relay_config *config)
     REQUIRE(is_in(config->dial_timeout_ms, 1, DAY_MS));
     REQUIRE(is_in(config->identification_timeout_ms, 1, DAY_MS));
     REQUIRE(is_in(config->event_log_max_bytes, 64 << 10, 1 << 30));
+    for (size_t i = 0; i < RELAY_LIMITS; i++)
+        REQUIRE(is_in(config->limits[i], 1, RELAY_LIMIT_HIGHEST));
     REQUIRE(config->dns_server_count <= RELAY_MAX_DNS_SERVERS);
     for (uint32_t i = 0; i < config->dns_server_count; i++) {
         const char *server = config->dns_servers[i];
