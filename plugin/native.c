@@ -298,11 +298,8 @@ static enum bottle_result native_start(const struct bottle_host *host, const str
         result = relay_config_take_plan(start.config, plan, failure);
     if (result == BOTTLE_OK)
         result = open_networks(plan, &start.networks, start.config, failure);
-    if (result == BOTTLE_OK &&
-        asprintf(target, "native:%s:%s", start.config->slug, start.config->instance) < 0) {
-        *target = NULL;
-        result = failure_set(failure, BOTTLE_INTERNAL, "out of memory");
-    }
+    if (result == BOTTLE_OK)
+        result = target_text("native", plan->slug, start.config->instance, target, failure);
     if (result == BOTTLE_OK)
         result = request_takeover(&start, from, failure);
     if (result == BOTTLE_OK)
@@ -330,10 +327,9 @@ static enum bottle_result native_status(const struct target *target, json_object
                            "native:%s: the relay's status is not understood", target->slug);
 
     CLEANUP_FREE char *full = NULL;
-    if (asprintf(&full, "native:%s:%s", target->slug, json_object_get_string(instance)) < 0) {
-        full = NULL;
-        return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
-    }
+    result = target_text("native", target->slug, json_object_get_string(instance), &full, failure);
+    if (result != BOTTLE_OK)
+        return result;
     json_object_object_del(parsed, "instance");
     if (json_object_object_add(parsed, "target", json_object_new_string(full)))
         return failure_set(failure, BOTTLE_INTERNAL, "out of memory");

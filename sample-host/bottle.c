@@ -15,6 +15,7 @@
 #include "sample_host.h"
 
 #include "cleanup.h"
+#include "grammar.h"
 #include "json_text.h"
 
 #include <errno.h>
@@ -142,13 +143,6 @@ void plugins_unload(struct plugins *plugins)
 
 /* ---- the manifest ---- */
 
-bool is_slug(const char *text)
-{
-    size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-");
-
-    return len > 0 && len <= 40 && text[len] == '\0' && text[0] != '-';
-}
-
 static bool fail_no_bottle(const char *manifest, const char *name, json_object *bottles)
 {
     struct json_object_iter iter;
@@ -192,7 +186,7 @@ bool manifest_find(const struct request *request, struct bottle *bottle, char **
         return fail("%s: bottle \"%s\" must be an object", manifest, name);
     if (!text_is_printable(name, strlen(name)))
         return fail("%s: bottle \"%s\": a name has no control characters", manifest, name);
-    if (!is_slug(slug != NULL ? slug : name))
+    if (!grammar_slug(slug != NULL ? slug : name))
         return fail("\"%s\" is no slug ([a-z0-9][a-z0-9-]{0,39}): give one with --slug",
                     slug != NULL ? slug : name);
 

@@ -13,6 +13,7 @@
 #include "cleanup.h"
 #include "engine/engine.h"
 #include "engine/labels.h"
+#include "grammar.h"
 #include "json_object.h"
 
 #include <fcntl.h>
@@ -175,7 +176,7 @@ static bool collect_slugs(json_object *list, json_object *slugs)
     for (size_t i = 0; i < json_object_array_length(list); i++) {
         json_object *labels = object_member(json_object_array_get_idx(list, i), "Labels");
         const char *slug = object_text(labels, LABEL_SLUG);
-        if (is_slug(slug) && !object_add(slugs, slug, json_object_new_boolean(true)))
+        if (grammar_slug(slug) && !object_add(slugs, slug, json_object_new_boolean(true)))
             return fail("out of memory");
     }
     return true;

@@ -114,7 +114,6 @@ struct bottle {
 #define CLEANUP_BOTTLE __attribute__((cleanup(bottle_clear)))
 
 void bottle_clear(struct bottle *bottle);
-bool is_slug(const char *text);
 
 /*
  * Finds the request's bottle in the manifest.

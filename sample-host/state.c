@@ -16,6 +16,7 @@
 #include "sample_host.h"
 
 #include "cleanup.h"
+#include "grammar.h"
 #include "json_text.h"
 #include "stage_dir.h"
 
@@ -352,7 +353,7 @@ bool state_walk(const struct directory *root, const struct request *request, sta
     if (dir == NULL)
         return fail_errno("list", root->path);
     while ((name = next_name(dir)) != NULL) {
-        if (is_slug(name))
+        if (grammar_slug(name))
             visited &= visit_slug(root, name, request, visit, context);
     }
     return (errno == 0 || fail_errno("list", root->path)) && visited;

@@ -232,11 +232,11 @@ static enum bottle_result docker_status(const struct target *target, json_object
     if (result != BOTTLE_OK)
         return result;
     (void)gate_container(engine, target, address);
-    if (asprintf(&full, "docker:%s:%s", target->slug, container_label(container, LABEL_INSTANCE)) <
-        0)
-        full = NULL;
-    if (!full || !object_add_text(made, "target", full) ||
-        !object_add_text(made, "address", address) ||
+    result = target_text("docker", target->slug, container_label(container, LABEL_INSTANCE), &full,
+                         failure);
+    if (result != BOTTLE_OK)
+        return result;
+    if (!object_add_text(made, "target", full) || !object_add_text(made, "address", address) ||
         !object_add_text(made, "container", object_text(container, "Id")) ||
         !object_add_text(made, "image", object_text(object_member(container, "Config"), "Image")))
         return failure_set(failure, BOTTLE_INTERNAL, "out of memory");

@@ -103,10 +103,9 @@ enum bottle_result docker_start(const struct bottle_host *host, const struct pla
         gate_name_successor(&own, name);
         start.container.name = name;
     }
-    if (asprintf(target, "docker:%s:%s", own.slug, own.instance) < 0) {
-        *target = NULL;
-        return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
-    }
+    result = target_text("docker", own.slug, own.instance, target, failure);
+    if (result != BOTTLE_OK)
+        return result;
     result = start_with_engine(&start, from, address, failure);
     if (result == BOTTLE_OK)
         host_log(host, BOTTLE_LOG_INFO, "gate %s listens for %zu upstreams as %s on network %s",

@@ -3,8 +3,9 @@
  * docker.c: pipelock as a container, of an image that the launcher names by its digest.
  *
  * The container is claude-bottle-pipelock-SLUG, which is also the host name that the agent dials; its
- * labels have the record.  pipelock's image has no shell and no other program: pipelock itself says whether it is
- * healthy.  It listens on both networks, since its addresses are not known before it runs.
+ * labels have the record.  pipelock's image has no shell and no other program: pipelock itself says
+ * whether it is healthy.  It listens on both networks, since its addresses are not known before it runs.
+ * Its root can be written to, by root alone: an engine puts no file into one that is read-only.
  */
 #include "pipelock.h"
 

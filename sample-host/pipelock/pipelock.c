@@ -6,8 +6,9 @@
  * one, with the hosts of bottle.egress.allowlist; the program itself is not part of it.
  *
  * A sidecar is this file, which answers the host; a plan (plan.c); and backends (native.c, docker.c).
- * Whatever else it takes is shared with other sidecars: plugin/common/ has the checks of arguments, JSON, grammars, files in the
- * stage dir, targets, programs that run detached and how they are found again; plugin/engine/ has containers.
+ * Whatever else it takes is shared with other sidecars: plugin/common/ has arguments, JSON, grammars, files
+ * in the stage dir, targets, programs that run detached and how they are found again; plugin/engine/ has
+ * containers.
  */
 #include "pipelock.h"
 
