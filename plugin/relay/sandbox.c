@@ -14,8 +14,8 @@
  *   Landlock            no file system access at all; TCP connections to the declared ports and to the DNS
  *                       servers' only, no TCP bind (Linux 6.7); no abstract sockets and no signals to
  *                       processes outside (Linux 6.12)
- *   seccomp             the system calls of SYSTEM_CALLS, sockets of TCP and UDP only; any other call ends
- *                       the process
+ *   seccomp             the system calls that sandbox_filter.c names, sockets of TCP and UDP only; any
+ *                       other call ends the process
  *
  * Where the kernel lacks one of the last two, the relay runs without and says so, unless the start
  * option "sandbox" is "required".  Under AddressSanitizer, whose runtime needs more than the
@@ -27,12 +27,11 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
 #include <linux/landlock.h>
-#include <netinet/in.h>
-#include <seccomp.h>
+#include <linux/seccomp.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -159,81 +158,15 @@ static bool enter_landlock(const struct relay *relay)
 
 /* ---- seccomp ---- */
 
-/* Everything that the loop calls, and what it is for. */
-static const int SYSTEM_CALLS[] = {
-    /* the loop and its clocks */
-    SCMP_SYS(epoll_wait),
-    SCMP_SYS(epoll_pwait),
-    SCMP_SYS(epoll_ctl),
-    SCMP_SYS(clock_gettime),
-    SCMP_SYS(gettimeofday),
-    SCMP_SYS(restart_syscall),
-    SCMP_SYS(rt_sigreturn),
-    SCMP_SYS(rt_sigtimedwait), /* in a container: for the word to take over */
-    /* connections: accepting, dialling, moving bytes, ending; socket(2) has rules of its own */
-    SCMP_SYS(accept4),
-    SCMP_SYS(connect),
-    SCMP_SYS(getsockopt),
-    SCMP_SYS(setsockopt),
-    SCMP_SYS(recvfrom),
-    SCMP_SYS(sendto),
-    SCMP_SYS(sendmsg), /* the listening sockets, to a relay that takes over */
-    SCMP_SYS(splice),
-    SCMP_SYS(shutdown),
-    SCMP_SYS(close),
-    /* pipes */
-    SCMP_SYS(pipe2),
-    SCMP_SYS(fcntl),
-    /* DNS: c-ares reads and writes TCP this way, and asks for random numbers */
-    SCMP_SYS(read),
-    SCMP_SYS(writev),
-    SCMP_SYS(getrandom),
-    /* event lines, the bound on their file, and the files that the resolver follows */
-    SCMP_SYS(write),
-    SCMP_SYS(pread64),
-    SCMP_SYS(pwrite64),
-    SCMP_SYS(ftruncate),
-    SCMP_SYS(fstat),
-    SCMP_SYS(newfstatat), /* how the C library spells fstat */
-    /* memory; mmap(2) has rules of its own */
-    SCMP_SYS(brk),
-    SCMP_SYS(munmap),
-    SCMP_SYS(mremap),
-    SCMP_SYS(madvise),
-    /* status names the process; ending */
-    SCMP_SYS(getpid),
-    SCMP_SYS(exit_group),
-};
-
-/* TCP and UDP over IP, nothing else: no raw, packet, netlink, unix or vsock sockets. */
-static bool allow_sockets(scmp_filter_ctx filter)
-{
-    static const unsigned int FAMILIES[] = {AF_INET, AF_INET6}, TYPES[] = {SOCK_STREAM, SOCK_DGRAM};
-    const scmp_datum_t type_mask = ~(scmp_datum_t)(SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-    for (size_t i = 0; i < 2; i++)
-        for (size_t j = 0; j < 2; j++)
-            if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
-                                 SCMP_A0(SCMP_CMP_EQ, FAMILIES[i], 0),
-                                 SCMP_A1(SCMP_CMP_MASKED_EQ, type_mask, TYPES[j])))
-                return false;
-    return true;
-}
-
 static bool enter_seccomp(void)
 {
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
-    bool built = filter != NULL;
+    static const struct sock_filter FILTER[] = {
+#include "sandbox_filter.inc" /* sandbox_filter.c made it */
+    };
+    const struct sock_fprog program = {.len = sizeof FILTER / sizeof FILTER[0],
+                                       .filter = (struct sock_filter *)FILTER};
 
-    for (size_t i = 0; built && i < sizeof SYSTEM_CALLS / sizeof SYSTEM_CALLS[0]; i++)
-        built = !seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYSTEM_CALLS[i], 0);
-    /* Memory that holds data cannot become code. */
-    built = built && !seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
-                                       SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-    bool entered = built && allow_sockets(filter) && !seccomp_load(filter);
-    if (filter)
-        seccomp_release(filter);
-    return entered;
+    return !syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
 }
 
 /* ---- the whole ---- */
