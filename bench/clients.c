@@ -89,6 +89,7 @@ struct visit {
     int fd;
     bool sent;
     size_t received;
+    struct identification peer;
 };
 
 static void visit_begin(struct visit *visit, const struct task *task, int epoll_fd)
@@ -104,7 +105,6 @@ static void visit_begin(struct visit *visit, const struct task *task, int epoll_
 static bool visit_go_on(struct visit *visit)
 {
     const struct identification own = identify("echo", 0);
-    struct identification peer;
 
     if (!visit->sent) {
         ssize_t sent = send(visit->fd, &own, sizeof own, MSG_NOSIGNAL);
@@ -114,17 +114,21 @@ static bool visit_go_on(struct visit *visit)
             die_errno("send");
         visit->sent = true;
     }
-    while (visit->received < sizeof peer) {
-        ssize_t received = recv(visit->fd, &peer, sizeof peer - visit->received, 0);
+    while (visit->received < sizeof visit->peer) {
+        ssize_t received = recv(visit->fd, visit->peer.text + visit->received,
+                                sizeof visit->peer - visit->received, 0);
         if (received < 0 && errno == EAGAIN)
             return false;
         if (received <= 0)
             die("a connection ended before the server identified itself");
         visit->received += (size_t)received;
-        if (visit->received == sizeof peer && shutdown(visit->fd, SHUT_WR))
+        if (visit->received < sizeof visit->peer)
+            continue;
+        check_server(&visit->peer);
+        if (shutdown(visit->fd, SHUT_WR))
             die_errno("shutdown");
     }
-    ssize_t received = recv(visit->fd, &peer, sizeof peer, 0);
+    ssize_t received = recv(visit->fd, &visit->peer, sizeof visit->peer, 0);
     if (received < 0 && errno == EAGAIN)
         return false;
     if (received != 0)

@@ -82,8 +82,13 @@ class Direct:
 
 class Gate(Direct):
     name = "ssh_gate"
-    how = "backend native, default options, its event log on"
+    how = "backend native, its event log on, limits above what is measured"
     pattern = "ssh-gate-relay"
+    options = {
+        "max_connections_per_upstream": 16384,
+        "max_dials_per_second": 1000000,
+        "max_dials_per_second_per_upstream": 1000000,
+    }
     address, port = LISTEN, PORT
 
     def __init__(self):
@@ -100,7 +105,7 @@ class Gate(Direct):
         plan["egress_network"] = "host"
         self.plan = json.dumps(plan)
         started = time.monotonic()
-        self.target = self.sidecar.start(self.plan, "native", "{}")
+        self.target = self.sidecar.start(self.plan, "native", json.dumps(self.options))
         return started
 
     def stop(self):

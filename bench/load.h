@@ -54,6 +54,8 @@ struct identification {
 struct identification identify(const char *request, uint64_t bytes);
 /* What the identification of a client asks for. */
 void read_request(const struct identification *peer, char request[7], uint64_t *bytes);
+/* Dies unless it is the server's: a forwarder may answer in its place. */
+void check_server(const struct identification *peer);
 /* A connection of a client, both identifications exchanged. */
 int open_connection(const struct sockaddr_in *server, const char *request, uint64_t bytes);
 

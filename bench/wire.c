@@ -135,6 +135,14 @@ void receive_all(int fd, void *bytes, size_t length)
         die("the connection ended early");
 }
 
+void check_server(const struct identification *peer)
+{
+    const struct identification server = identify("server", 0);
+
+    if (memcmp(peer, &server, sizeof server) != 0)
+        die("not the server answers, but: %.*s", (int)strcspn(peer->text, "\r\n"), peer->text);
+}
+
 int open_connection(const struct sockaddr_in *server, const char *request, uint64_t bytes)
 {
     const struct identification own = identify(request, bytes);
@@ -145,6 +153,7 @@ int open_connection(const struct sockaddr_in *server, const char *request, uint6
         die_errno("connect");
     send_all(fd, &own, sizeof own);
     receive_all(fd, &peer, sizeof peer);
+    check_server(&peer);
     return fd;
 }
 
