@@ -288,7 +288,7 @@ static enum bottle_result status_of(const struct target *target, char **text,
 
     if (result != BOTTLE_OK)
         return result;
-    *text = strdup(packet + sizeof(struct control_reply));
+    *text = packet ? strdup(packet + sizeof(struct control_reply)) : NULL;
     return *text ? BOTTLE_OK : failure_set(failure, BOTTLE_INTERNAL, "out of memory");
 }
 
