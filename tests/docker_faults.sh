@@ -322,7 +322,7 @@ twenty_at_once() {
     remove_relay_image
     provide_relay_image
     for i in {1..20}; do
-        start_gate "many-$i" &
+        start_gate "many-$i" '{"engine_timeout_ms": 120000, "start_timeout_ms": 120000}' &
         started+=($!)
     done
     for i in "${started[@]}"; do
