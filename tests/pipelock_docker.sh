@@ -58,7 +58,7 @@ END
 # nothing for a moment whenever a container comes or goes.
 through() {
     # shellcheck disable=SC2016 # the shell in the container expands these
-    in_container agent timeout 20 bash -c '
+    in_container agent timeout 60 bash -c '
         until exec 3<>"/dev/tcp/claude-bottle-pipelock-$2/8888"; do sleep 0.2; done
         printf "CONNECT %s HTTP/1.1\r\n\r\n" "$1" >&3
         head -n 3 <&3' bash "$1" "${2-web}"
