@@ -37,8 +37,7 @@ static enum bottle_result stop_container(struct engine *engine, json_object *fou
 static enum bottle_result inspect(struct engine *engine, json_object *listed, json_object **found,
                                   struct failure *failure)
 {
-    return engine_call(engine, "GET", NULL, found, failure, "/containers/%s/json",
-                       object_text(listed, "Id"));
+    return container_inspect(engine, object_text(listed, "Id"), found, failure);
 }
 
 /* Of the slug: those that took over, or the one that their network is. */
@@ -127,7 +126,7 @@ static enum bottle_result remove_idle(struct engine *engine, const char *slug, c
 
     if (result != BOTTLE_OK || used)
         return result;
-    result = engine_call(engine, "GET", NULL, &found, failure, "/containers/%s/json", id);
+    result = container_inspect(engine, id, &found, failure);
     if (result != BOTTLE_OK)
         return result == BOTTLE_NOT_FOUND ? BOTTLE_OK : result;
     (void)snprintf(first.slug, sizeof first.slug, "%s", slug);

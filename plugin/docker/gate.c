@@ -77,8 +77,8 @@ static enum bottle_result find_any(struct engine *engine, const struct target *t
                            engine_address(engine), target->slug);
     if (result != BOTTLE_OK)
         return result;
-    return engine_call(engine, "GET", NULL, found, failure, "/containers/%s/json",
-                       object_text(json_object_array_get_idx(list, 0), "Id"));
+    return container_inspect(engine, object_text(json_object_array_get_idx(list, 0), "Id"), found,
+                             failure);
 }
 
 enum bottle_result gate_find(struct engine *engine, const struct target *target,

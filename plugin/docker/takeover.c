@@ -79,8 +79,7 @@ static enum bottle_result find_holder(struct docker_start *start, json_object *f
 
     if (!id)
         return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
-    return engine_call(start->container.engine, "GET", NULL, &start->holder, failure,
-                       "/containers/%s/json", id);
+    return container_inspect(start->container.engine, id, &start->holder, failure);
 }
 
 enum bottle_result docker_find_predecessor(struct docker_start *start, const struct target *from,

@@ -175,20 +175,27 @@ enum bottle_result container_undo(struct container *container, enum bottle_resul
 
 /* ---- a container that is there ---- */
 
-enum bottle_result container_find(const struct container *wanted, json_object **found,
-                                  struct failure *failure)
+enum bottle_result container_inspect(struct engine *engine, const char *name, json_object **found,
+                                     struct failure *failure)
 {
-    CLEANUP_JSON json_object *named = NULL;
-    const char *instance = wanted->instance;
     enum bottle_result result = BOTTLE_UNAVAILABLE;
 
     /* Podman answers 500 for a container that is just being removed. */
     for (int i = 0; i < FIND_TRIES && result == BOTTLE_UNAVAILABLE; i++) {
         if (i > 0)
             wait_pause(CONTAINER_PAUSE_MS);
-        result = engine_call(wanted->engine, "GET", NULL, &named, failure, "/containers/%s/json",
-                             wanted->name);
+        result = engine_call(engine, "GET", NULL, found, failure, "/containers/%s/json", name);
     }
+    return result;
+}
+
+enum bottle_result container_find(const struct container *wanted, json_object **found,
+                                  struct failure *failure)
+{
+    CLEANUP_JSON json_object *named = NULL;
+    const char *instance = wanted->instance;
+    enum bottle_result result = container_inspect(wanted->engine, wanted->name, &named, failure);
+
     if (result != BOTTLE_OK && result != BOTTLE_NOT_FOUND)
         return result;
     bool is_ours = strcmp(container_label(named, LABEL_SIDECAR), wanted->sidecar) == 0 &&

@@ -118,6 +118,10 @@ enum bottle_result container_undo(struct container *container, enum bottle_resul
 const char *container_label(json_object *found, const char *key);
 bool container_is_running(json_object *found);
 
+/* As the engine describes it; BOTTLE_NOT_FOUND.  name: or an ID. */
+enum bottle_result container_inspect(struct engine *engine, const char *name, json_object **found,
+                                     struct failure *failure);
+
 /*
  * The container of that name, running or not, if its labels are of that sidecar and slug, and of that
  * instance, if there is one ("": whichever); else BOTTLE_NOT_FOUND.
