@@ -42,14 +42,14 @@ static enum bottle_result yield(const struct backend *backend, const struct targ
 static enum bottle_result stop_started(const struct backend *backend, const char *target,
                                        enum bottle_result result, struct failure *failure)
 {
-    struct target gate = {0};
+    const char *const backends[] = {backend->name, NULL};
+    struct target gate;
     struct failure stopping, first = *failure;
+    size_t index;
+    enum bottle_result stopped = target_parse(target, backends, &index, &gate, &stopping);
 
-    /* BACKEND:SLUG:INSTANCE, as start returned it. */
-    const char *slug = strchr(target, ':') + 1, *instance = strchr(slug, ':') + 1;
-    memcpy(gate.slug, slug, (size_t)(instance - slug) - 1);
-    memcpy(gate.instance, instance, strlen(instance));
-    enum bottle_result stopped = backend->stop(&gate, &stopping);
+    if (stopped == BOTTLE_OK)
+        stopped = backend->stop(&gate, &stopping);
     if (stopped == BOTTLE_OK || stopped == BOTTLE_NOT_FOUND)
         return result;
     return failure_set(failure, result, "%.500s; %s may be left, stop it later: %.300s",
