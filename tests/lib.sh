@@ -309,9 +309,15 @@ write_manifest() {
 END
 }
 
-# sample_host USER ARGUMENT...
+# sample_host USER [NAME=VALUE...] ARGUMENT...: with these variables in its environment.
 sample_host() {
-    as "$1" "$test_dir/build/sample-host/sample-host" "${@:2}"
+    local user=$1 variables=()
+    shift
+    while [[ ${1-} =~ ^[A-Z_]+= ]]; do
+        variables+=("$1")
+        shift
+    done
+    as "$user" env "${variables[@]}" "$test_dir/build/sample-host/sample-host" "$@"
 }
 
 # in_bottle USER BOTTLE COMMAND...: runs the command in a bottle of its own, as `sample-host run` makes it.

@@ -15,13 +15,7 @@ allowed='{"egress": {"allowlist": ["allowed.example"]}}'
 
 # host USER [NAME=VALUE...] ARGUMENT...: sample-host, with its two sidecars and the program on its PATH.
 host() {
-    local user=$1 variables=("PATH=$programs:$PATH")
-    shift
-    while [[ ${1-} =~ ^[A-Z_]+= ]]; do
-        variables+=("$1")
-        shift
-    done
-    as "$user" env "${variables[@]}" "$test_dir/build/sample-host/sample-host" "$@"
+    sample_host "$1" "PATH=$programs:$PATH" "${@:2}"
 }
 
 # up USER BOTTLE [OPTION...]

@@ -12,15 +12,8 @@ source "$(dirname "$0")/lib.sh" "$@"
 gate=$test_dir/build/plugin/ssh_gate.so
 scripted=$test_dir/build/plugin/scripted.so
 
-# host USER [NAME=VALUE...] ARGUMENT...: sample-host, with these variables in its environment.
 host() {
-    local user=$1 variables=()
-    shift
-    while [[ ${1-} =~ ^[A-Z_]+= ]]; do
-        variables+=("$1")
-        shift
-    done
-    as "$user" env "${variables[@]}" "$test_dir/build/sample-host/sample-host" "$@"
+    sample_host "$@"
 }
 
 # both USER [NAME=VALUE...] ARGUMENT...: the same with the gate and, after it, the scripted sidecar.
