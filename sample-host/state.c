@@ -299,12 +299,23 @@ static bool remove_remains(const struct directory *directory, const struct reque
     return bottle_end(&bottle, directory);
 }
 
+/* An error is for who goes on with it to find. */
+static bool is_empty(const struct directory *directory)
+{
+    CLEANUP_DIR DIR *dir = list_directory(directory->fd);
+
+    return dir != NULL && next_name(dir) == NULL && errno == 0;
+}
+
+/*
+ * Who made the directory does not matter: before its maker has it locked, another launcher may have it,
+ * or may have removed it and made it again.
+ */
 bool state_claim(const struct directory *root, const char *slug, const struct request *request,
                  struct directory *directory)
 {
     for (;;) {
-        bool created = mkdirat(root->fd, slug, 0700) == 0;
-        if (!created && errno != EEXIST)
+        if (mkdirat(root->fd, slug, 0700) != 0 && errno != EEXIST)
             return fail_errno("make a directory in", root->path);
         if (!open_slug(root, slug, directory))
             return false;
@@ -314,7 +325,7 @@ bool state_claim(const struct directory *root, const char *slug, const struct re
         }
         if (directory->fd < 0) /* removed by another launcher meanwhile */
             continue;
-        if (created)
+        if (is_empty(directory))
             return true;
         bool removed = remove_remains(directory, request);
         directory_close(directory);

@@ -363,6 +363,23 @@ locks_the_right_directory() {
     nothing_is_left "$user"
 }
 
+# After it has made the directory, and before it has it locked, another launcher comes and goes ahead.
+is_overtaken() {
+    local user=$1 slow
+    as "$user" env ASAN_OPTIONS=detect_leaks=0 strace -qq -o /dev/null -e trace=mkdirat \
+        -e inject=mkdirat:delay_exit=1500000 "$test_dir/build/sample-host/sample-host" up web \
+        --internal-network 127.0.0.2 >"$test_dir/overtaken" 2>&1 &
+    slow=$!
+    wait_until test -d "$(state "$user")/web"
+    host "$user" up web --internal-network 127.0.0.2
+    status_is 1 wait "$slow"
+    cat "$test_dir/overtaken"
+    grep 'conflict: slug web runs already' "$test_dir/overtaken"
+    host "$user" status web
+    host "$user" down web
+    nothing_is_left "$user"
+}
+
 says_when_a_gate_is_gone() {
     local user=$1 pid
     host "$user" up web --internal-network 127.0.0.2
@@ -596,6 +613,7 @@ test_as() {
     check "$user: of eight ups at once one succeeds, eight downs all do" takes_turns "$user"
     check "$user: ups and downs at once leave nothing" ups_and_downs_do_not_mix "$user"
     check "$user: a directory that is replaced while up waits for it" locks_the_right_directory "$user"
+    check "$user: a launcher that is overtaken takes nothing away" is_overtaken "$user"
     check "$user: status says when a gate was killed, and up replaces it" says_when_a_gate_is_gone "$user"
     check "$user: options, backend and networks reach the sidecar" passes_options_on "$user"
     check "$user: an idle sidecar is not started" skips_what_is_idle "$user"
