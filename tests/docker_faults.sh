@@ -230,6 +230,28 @@ survives_a_container_that_goes() {
     nothing_is_left
 }
 
+# The engine removes what has ended together with its log; a launcher that looks late still learns why.
+says_why_to_who_looks_late() {
+    local process listener
+    start_gate late
+    process=$(docker inspect --format '{{.State.Pid}}' claude-bottle-ssh-gate-late)
+    nsenter -t "$process" -n nc -l -p 30011 </dev/null &
+    listener=$!
+    wait_until nsenter -t "$process" -n bash -c '[ -n "$(ss -Hltn "sport = 30011")" ]'
+    fails_with 'is taken: stop what listens there' \
+        through_proxy 'GET .*/logs' before 'sleep 3' -- take_over_late
+    kill "$listener"
+    gate_tool_at "$DOCKER_HOST" status docker:late | grep -F '"state":"serving"'
+    stop_gate late
+    nothing_is_left
+}
+
+take_over_late() {
+    gate_tool_at "$DOCKER_HOST" start '{"ssh": [{"Host": "gitea", "Hostname": "gitea.example", "Port": 30009},
+        {"Host": "other", "Hostname": "gitea.example", "Port": 30011}]}' late "$test_dir/root/stage-late" \
+        inner outer docker '{}' docker:late
+}
+
 # What nobody accepts in start_timeout_ms is removed again.
 ends_what_is_never_ready() {
     as root mkdir -p stage-never
@@ -389,6 +411,7 @@ check 'an image that is cut off on its way' survives_a_cut_image
 check 'any request of a start that fails' survives_requests_that_fail
 check 'a network that is removed meanwhile' survives_a_network_that_goes
 check 'a container that is removed meanwhile' survives_a_container_that_goes
+check 'a relay that cannot start, and whose log is read late' says_why_to_who_looks_late
 check 'a script that ends at once' ends_what_is_never_ready
 check 'a script that ends meanwhile' ends_what_ends_meanwhile
 check 'a container that is killed' is_killed

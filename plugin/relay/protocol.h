@@ -2,9 +2,9 @@
 /*
  * protocol.h: what the plugin and the relay say to each other.
  *
- * A relay that runs as a process of the launcher's machine has two conversations, both over SOCK_SEQPACKET, one struct a packet, in host byte order: both ends
- * run on one machine.  No JSON comes into the relay, so it has no parser for it; what it puts out
- * is JSON.
+ * A relay that runs as a process of the launcher's machine has two conversations, both over
+ * SOCK_SEQPACKET, one struct a packet, in host byte order: both ends run on one machine.  No JSON comes
+ * into the relay, so it has no parser for it; what it puts out is JSON.
  *
  * Set-up, over a socket pair that the relay inherits as descriptor SETUP_FD:
  *
@@ -17,8 +17,9 @@
  * The config comes from the plugin that carries this very relay inside itself, so it has no
  * version.  A relay in a container gets the same struct as command-line arguments (arguments.c), in
  * plain text, so that the engine shows to anybody what the gate may reach; its event line "started"
- * is the word that it serves, "start-failed" says why not.  One that takes over says "ready" first, and
- * waits for the signal SIGUSR1: go on.
+ * is the word that it serves, "start-failed" says why not, and is followed by some seconds in which the
+ * log can be read: engines remove a container together with its log.  One that takes over says "ready"
+ * first, and waits for the signal SIGUSR1: go on.
  *
  * Control, over a listening socket in the abstract name space (unix(7)), which vanishes with the
  * relay and belongs to the launcher's network namespace, out of an agent's reach:
@@ -35,8 +36,9 @@
  * relay with its config:
  *
  *     old → new   struct handover, as often as it takes: the claim on the slug (below), in a container
- *                 the hold on its network (takeover.c), then every listening socket (SCM_RIGHTS).  Or struct control_reply with a result and, from
- *                 builds that know takeovers, a text: it refuses
+ *                 the hold on its network (takeover.c), then every listening socket (SCM_RIGHTS).  Or
+ *                 struct control_reply with a result and, from builds that know takeovers, a text: it
+ *                 refuses
  *     new → old   struct control_request, CONTROL_COMMIT, when the new relay is ready to serve and its
  *                 plugin has said "go on".  End of file instead: it gave up
  *     old → new   struct control_reply: the old relay lets go.  Then end of file: it accepts nothing more

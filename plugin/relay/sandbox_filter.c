@@ -25,7 +25,10 @@ static const int SYSTEM_CALLS[] = {
     SCMP_SYS(gettimeofday),
     SCMP_SYS(restart_syscall),
     SCMP_SYS(rt_sigreturn),
-    SCMP_SYS(rt_sigtimedwait), /* in a container: for the word to take over */
+    /* in a container: for the word to take over; and when a start failed, which closes all */
+    SCMP_SYS(rt_sigtimedwait),
+    SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(close_range),
     /* connections: accepting, dialling, moving bytes, ending; socket(2) has rules of its own */
     SCMP_SYS(accept4),
     SCMP_SYS(connect),

@@ -50,6 +50,7 @@
 #define CONTROL_WAIT_MS 5000
 #define NETWORK_WAIT_MS 3000
 #define LAUNCHER_WAIT_S 30
+#define LAST_WORD_WAIT_S 10
 
 /* Descriptors for DNS, control clients, a few attempts of a dial at once. */
 #define RESERVED_DESCRIPTORS 32
@@ -640,21 +641,26 @@ static bool request_takeover(const struct relay_config *config, struct given *gi
     return result == BOTTLE_OK || setup_fail(reply, result, "%s", failure.message);
 }
 
-/* All these are blocked. */
-static bool wait_for_go(struct relay *relay, struct setup_reply *reply)
+/* The signal that came, one of those that are waited for; negative: none did. */
+static int wait_for_signal(int seconds)
 {
-    const struct timespec limit = {.tv_sec = LAUNCHER_WAIT_S};
+    const struct timespec limit = {.tv_sec = seconds};
     sigset_t signals;
+    int number;
 
     if (sigemptyset(&signals) || sigaddset(&signals, SIGUSR1) || sigaddset(&signals, SIGTERM) ||
-        sigaddset(&signals, SIGINT))
-        return fail_errno(reply, "signals");
-    event_notice(relay, "ready", "to take over; waits for SIGUSR1");
-    int number;
+        sigaddset(&signals, SIGINT) || sigprocmask(SIG_BLOCK, &signals, NULL))
+        return -1;
     do {
         number = sigtimedwait(&signals, NULL, &limit);
     } while (number < 0 && errno == EINTR);
-    return number == SIGUSR1 ||
+    return number;
+}
+
+static bool wait_for_go(struct relay *relay, struct setup_reply *reply)
+{
+    event_notice(relay, "ready", "to take over; waits for SIGUSR1");
+    return wait_for_signal(LAUNCHER_WAIT_S) == SIGUSR1 ||
            setup_fail(reply, BOTTLE_TIMEOUT, "takeover: the word to go on did not come");
 }
 
@@ -670,6 +676,7 @@ static bool serve_from_arguments(struct relay *relay, int count, char **argument
            (wait_for_go(relay, reply) && takeover_commit(&given.takeover, relay, reply));
 }
 
+/* The engine may remove a container with its log as soon as it has ended, so the launcher gets time to read. */
 bool relay_setup_from_arguments(struct relay *relay, int count, char **arguments)
 {
     struct setup_reply reply = {.result = BOTTLE_OK};
@@ -677,5 +684,7 @@ bool relay_setup_from_arguments(struct relay *relay, int count, char **arguments
     if (serve_from_arguments(relay, count, arguments, &reply))
         return true;
     event_notice(relay, "start-failed", reply.message);
+    closefrom(STDERR_FILENO + 1); /* this undoes what was done */
+    (void)wait_for_signal(LAST_WORD_WAIT_S);
     return false;
 }
