@@ -61,8 +61,9 @@ trap 'exit 143' TERM
 # ---- counting ----
 
 # check NAME COMMAND...: passes if the command does.  A function is left at its first command that fails.
+# What takes its time says how much.
 check() {
-    local name=$1 status=0
+    local name=$1 status=0 begin=$SECONDS
     shift
     # errexit is off in whatever is part of a condition, also in functions called there.
     set +e
@@ -72,6 +73,7 @@ check() {
     ) </dev/null >"$test_dir/check.log" 2>&1
     status=$?
     set -e
+    [ $((SECONDS - begin)) -lt 3 ] || name+=" ($((SECONDS - begin)) s)"
     if [ "$status" -eq 0 ]; then
         passed=$((passed + 1))
         printf 'ok: %s\n' "$name"
