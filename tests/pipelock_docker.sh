@@ -54,12 +54,11 @@ write_bottles() {
 END
 }
 
-# through HOST:PORT [SLUG]: what the agent hears from there through its proxy.  Podman's DNS server hears
-# nothing for a moment whenever a container comes or goes.
+# through HOST:PORT [SLUG]: what the agent hears from there through its proxy.
 through() {
     # shellcheck disable=SC2016 # the shell in the container expands these
     in_container agent timeout 60 bash -c '
-        until exec 3<>"/dev/tcp/claude-bottle-pipelock-$2/8888"; do sleep 0.2; done
+        exec 3<>"/dev/tcp/claude-bottle-pipelock-$2/8888"
         printf "CONNECT %s HTTP/1.1\r\n\r\n" "$1" >&3
         head -n 3 <&3' bash "$1" "${2-web}"
 }
