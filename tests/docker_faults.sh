@@ -220,8 +220,14 @@ gate_tool_at_proxy_network() {
     gate_tool_at "$DOCKER_HOST" start "$bottle" going "$test_dir/root/stage-going" inner "$1" docker '{}'
 }
 
-# Between its start and the word that it is ready.
+# At every step up to the word that it is ready.
 survives_a_container_that_goes() {
+    fails_with 'start again' through_proxy 'POST .*/networks/.*/connect' before \
+        'docker rm --force claude-bottle-ssh-gate-gone' -- start_gate gone
+    nothing_is_left
+    fails_with 'start again' through_proxy 'PUT .*/archive' before \
+        'docker rm --force claude-bottle-ssh-gate-gone' -- start_gate gone "{\"image\": \"$image\"}"
+    nothing_is_left
     fails_with 'start again' through_proxy 'POST .*/containers/[0-9a-f]*/start' before \
         'docker rm --force claude-bottle-ssh-gate-gone' -- start_gate gone
     nothing_is_left
@@ -237,7 +243,7 @@ says_why_to_who_looks_late() {
     process=$(docker inspect --format '{{.State.Pid}}' claude-bottle-ssh-gate-late)
     nsenter -t "$process" -n nc -l -p 30011 </dev/null &
     listener=$!
-    wait_until nsenter -t "$process" -n bash -c '[ -n "$(ss -Hltn "sport = 30011")" ]'
+    wait_until sh -c "nsenter -t $process -n ss -Hltn 'sport = 30011' | grep ."
     fails_with 'is taken: stop what listens there' \
         through_proxy 'GET .*/logs' before 'sleep 3' -- take_over_late
     kill "$listener"

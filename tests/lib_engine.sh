@@ -176,10 +176,6 @@ provide_relay_image() {
     rm -r "$root"
 }
 
-is_sanitized() {
-    [[ $(ldd "$BUILD_DIR/plugin/relay/ssh-gate-relay.stripped") == *libasan* ]]
-}
-
 remove_relay_image() {
     docker image ls --quiet localhost/claude-bottle-ssh-gate | xargs -r docker image rm
 }

@@ -296,6 +296,7 @@ Test(relay, more_slow_readers_than_pipes_lose_nothing)
     static struct transfer ends[ENDS];
     struct tcp_pair pairs[PAIRS];
     int descriptors = gate_count_descriptors(&gate);
+    const int short_of_pipes = descriptors + ENDS + 2 * (PIPES_MAX - PIPES_MAX_SPARE);
 
     for (uint64_t i = 0; i < PAIRS; i++) {
         pairs[i] = open_pair();
@@ -306,9 +307,12 @@ Test(relay, more_slow_readers_than_pipes_lose_nothing)
     transfer_until_quiet(ends, ENDS, 300);
     for (size_t i = 0; i < ENDS; i++)
         cr_assert_lt(ends[i].sent, ends[i].send_length, "sender %zu was never held up", i);
+    /* On a busy machine the quiet may come from others. */
+    for (int i = 0; i < 100 && descriptors >= 0 && gate_count_descriptors(&gate) < short_of_pipes;
+         i++)
+        transfer_until_quiet(ends, ENDS, 300);
     if (descriptors >= 0)
-        cr_expect_geq(gate_count_descriptors(&gate),
-                      descriptors + ENDS + 2 * (PIPES_MAX - PIPES_MAX_SPARE),
+        cr_expect_geq(gate_count_descriptors(&gate), short_of_pipes,
                       "the relay was not short of pipes");
     for (size_t i = 0; i < ENDS; i++)
         ends[i].paused = false;

@@ -25,7 +25,7 @@ static enum bottle_result put_script(const struct docker_start *start, struct fa
         return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
     const struct engine_file script = {
         .path = ENTRYPOINT_FILE, .mode = 0555, .bytes = text, .length = strlen(text)};
-    return engine_put_files(start->container.engine, start->container.id, &script, 1, failure);
+    return container_put_file(&start->container, &script, failure);
 }
 
 /* From the container's creation on: what fails here is undone by the caller. */
@@ -41,15 +41,7 @@ static enum bottle_result run_container(struct docker_start *start, struct failu
         result = put_script(start, failure);
     if (result == BOTTLE_OK)
         result = container_start(container, failure);
-    if (result == BOTTLE_OK)
-        result = docker_wait_until_ready(start, failure);
-    /* NOT_FOUND is no result of start's. */
-    if (result == BOTTLE_NOT_FOUND)
-        return failure_set(failure, BOTTLE_CONFLICT,
-                           "container %s was removed while it was being started, by another "
-                           "launcher or by hand; start again",
-                           container->name);
-    return result;
+    return result == BOTTLE_OK ? docker_wait_until_ready(start, failure) : result;
 }
 
 static enum bottle_result start_with_engine(struct docker_start *start, const struct target *from,

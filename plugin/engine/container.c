@@ -111,6 +111,18 @@ enum bottle_result container_create(struct container *container, struct failure 
     return result;
 }
 
+/* A launcher that found the name held by what did not run yet has removed it. */
+static bool is_gone(const struct container *container)
+{
+    CLEANUP_JSON json_object *found = NULL;
+    struct failure ignored;
+    enum bottle_result result =
+        container_inspect(container->engine, container->id, &found, &ignored);
+
+    return result == BOTTLE_NOT_FOUND ||
+           strcmp(object_text(object_member(found, "State"), "Status"), "removing") == 0;
+}
+
 enum bottle_result container_connect(const struct container *container, json_object *network,
                                      struct failure *failure)
 {
@@ -118,14 +130,27 @@ enum bottle_result container_connect(const struct container *container, json_obj
 
     if (!object_add_text(body, "Container", container->id))
         return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
-    return engine_call(container->engine, "POST", body, NULL, failure, "/networks/%s/connect",
-                       object_text(network, "Id"));
+    enum bottle_result result = engine_call(container->engine, "POST", body, NULL, failure,
+                                            "/networks/%s/connect", object_text(network, "Id"));
+    return result != BOTTLE_OK && is_gone(container) ? BOTTLE_NOT_FOUND : result;
 }
 
+enum bottle_result container_put_file(const struct container *container,
+                                      const struct engine_file *file, struct failure *failure)
+{
+    enum bottle_result result =
+        engine_put_files(container->engine, container->id, file, 1, failure);
+
+    return result != BOTTLE_OK && is_gone(container) ? BOTTLE_NOT_FOUND : result;
+}
+
+/* Where its program cannot run, the engine may remove it too, but says why. */
 enum bottle_result container_start(const struct container *container, struct failure *failure)
 {
-    return engine_call(container->engine, "POST", NULL, NULL, failure, "/containers/%s/start",
-                       container->id);
+    enum bottle_result result = engine_call(container->engine, "POST", NULL, NULL, failure,
+                                            "/containers/%s/start", container->id);
+
+    return result == BOTTLE_CONFLICT && is_gone(container) ? BOTTLE_NOT_FOUND : result;
 }
 
 /* ---- undoing ---- */
@@ -166,8 +191,15 @@ enum bottle_result container_undo(struct container *container, enum bottle_resul
     enum bottle_result undone = container->may_come ? remove_what_may_come(container, &undoing)
                                                     : remove_own(container, &undoing);
 
-    if (undone == BOTTLE_OK || undone == BOTTLE_NOT_FOUND)
+    if (result == BOTTLE_NOT_FOUND)
+        result = failure_set(&first, BOTTLE_CONFLICT,
+                             "container %s was removed while it was being started, by another "
+                             "launcher or by hand; start again",
+                             container->name);
+    if (undone == BOTTLE_OK || undone == BOTTLE_NOT_FOUND) {
+        *failure = first;
         return result;
+    }
     return failure_set(
         failure, result, "%.500s; container %s may be left, stop docker:%s:%s later: %.300s",
         first.message, container->name, container->slug, container->instance, undoing.message);

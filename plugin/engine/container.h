@@ -99,15 +99,20 @@ bool container_share_network(json_object *body, const char *id);
  */
 enum bottle_result container_create(struct container *container, struct failure *failure);
 
-/* Engines before API 1.44 take one network as they make a container. */
+/*
+ * These return BOTTLE_NOT_FOUND when somebody has removed the container meanwhile.
+ * Engines before API 1.44 take one network as they make a container; connect adds the other.
+ */
 enum bottle_result container_connect(const struct container *container, json_object *network,
                                      struct failure *failure);
-
+enum bottle_result container_put_file(const struct container *container,
+                                      const struct engine_file *file, struct failure *failure);
 enum bottle_result container_start(const struct container *container, struct failure *failure);
 
 /*
  * Removes what was made, whether the engine has said so or not, and returns result; where that cannot be
- * done the failure says so too.
+ * done the failure says so too.  BOTTLE_NOT_FOUND, which is no result of start's, becomes
+ * BOTTLE_CONFLICT, with a text of its own.
  */
 enum bottle_result container_undo(struct container *container, enum bottle_result result,
                                   struct failure *failure);

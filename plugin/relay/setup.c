@@ -41,15 +41,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define FAMILY_WAIT_MS  50  /* RFC 8305 §3 */
-#define ATTEMPT_WAIT_MS 250 /* RFC 8305 §5 */
-#define GOODBYE_WAIT_MS 2000
-#define LIMIT_QUIET_MS  5000 /* then what a limit refused is a matter of the past */
-#define PAUSE_MS        500
-#define IDLE_MS         1000
-#define CONTROL_WAIT_MS 5000
-#define NETWORK_WAIT_MS 3000
-#define LAUNCHER_WAIT_S 30
+#define FAMILY_WAIT_MS   50  /* RFC 8305 §3 */
+#define ATTEMPT_WAIT_MS  250 /* RFC 8305 §5 */
+#define GOODBYE_WAIT_MS  2000
+#define LIMIT_QUIET_MS   5000 /* then what a limit refused is a matter of the past */
+#define PAUSE_MS         500
+#define IDLE_MS          1000
+#define CONTROL_WAIT_MS  5000
+#define NETWORK_WAIT_MS  3000
+#define LAUNCHER_WAIT_S  30
 #define LAST_WORD_WAIT_S 10
 
 /* Descriptors for DNS, control clients, a few attempts of a dial at once. */

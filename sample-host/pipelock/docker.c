@@ -86,7 +86,7 @@ static enum bottle_result put_config(const struct container *container,
         return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
     const struct engine_file file = {
         .path = CONFIG_FILE, .mode = 0444, .bytes = text, .length = strlen(text)};
-    return engine_put_files(container->engine, container->id, &file, 1, failure);
+    return container_put_file(container, &file, failure);
 }
 
 /* What is wrong it says; of a healthy one it says nothing. */
@@ -132,10 +132,8 @@ static enum bottle_result run(struct container *container, const struct containe
         result = put_config(container, plan, failure);
     if (result == BOTTLE_OK)
         result = container_start(container, failure);
-    if (result == BOTTLE_OK)
-        result = wait_until_healthy(container, options->start_timeout_ms, failure);
-    return result == BOTTLE_NOT_FOUND ? BOTTLE_UNAVAILABLE
-                                      : result; /* it is no result of start's */
+    return result == BOTTLE_OK ? wait_until_healthy(container, options->start_timeout_ms, failure)
+                               : result;
 }
 
 static enum bottle_result docker_start(const struct bottle_host *host,
