@@ -112,13 +112,14 @@ fails_with() {
 
 # wait_until COMMAND...: passes as soon as the command does; fails when that takes more than 30 seconds.
 wait_until() {
-    local end=$((SECONDS + 30))
+    local end=$((SECONDS + 30)) pauses=(0.02 0.02 0.05 0.1)
     until "$@" >/dev/null 2>&1; do
         [ "$SECONDS" -lt "$end" ] || {
             printf 'not within 30 seconds: %s\n' "$*"
             return 1
         }
-        sleep 0.02
+        sleep "${pauses[0]}"
+        [ ${#pauses[@]} -eq 1 ] || pauses=("${pauses[@]:1}")
     done
 }
 

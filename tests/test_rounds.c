@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define PORT   2200
-#define ROUNDS (SANITIZED ? 200 : 1000)
+#define ROUNDS (SANITIZED ? 50 : 1000)
 #define WARM   100 /* rounds after which the process has what it keeps */
 
 /* What the allocator and the dynamic linker may still settle; a leak of 1 KiB a round is 900 KiB. */

@@ -3,8 +3,8 @@
  * test_swaps.c: a gate is swapped a hundred times in a row while it is used as hard as it can be
  * (fixtures/load.h).  No connection may be refused or reset, no byte be wrong, no long session end.
  *
- * The clients and the upstream are processes of their own; what they share with the test is a struct.  The event
- * log is kept as short as it may be: it is shortened while the relays that drain write to it.
+ * The clients and the upstream are processes of their own; what they share with the test is a struct.  The
+ * event log is kept as short as it may be: it is shortened while the relays that drain write to it.
  */
 #include "common/cleanup.h"
 #include "gate_fixture.h"
@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define PORT  2200
-#define SWAPS 100
+#define SWAPS (SANITIZED ? 25 : 100)
 #define OPTIONS                                                                                    \
     "\"event_log_max_bytes\": 65536, \"max_dials_per_second\": 1000000, "                          \
     "\"max_dials_per_second_per_upstream\": 1000000"
