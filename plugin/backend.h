@@ -5,14 +5,14 @@
 #ifndef SSH_GATE_BACKEND_H
 #define SSH_GATE_BACKEND_H
 
-#include "common/failure.h"
-#include "common/target.h"
+#include "common/operations.h"
 #include "plan.h"
 
 #include <stdint.h>
 
 struct backend {
     const char *name;
+    struct target_operations of_target;
 
     /*
      * @host:    for host_log(); may be NULL
@@ -24,14 +24,10 @@ struct backend {
     enum bottle_result (*start)(const struct bottle_host *host, const struct plan *plan,
                                 json_object *options, const struct target *from, char **target,
                                 struct failure *failure);
-    enum bottle_result (*stop)(const struct target *target, struct failure *failure);
     enum bottle_result (*drain)(const struct target *target, int64_t grace_ms,
                                 struct failure *failure);
     /* Drains without a bound, and lets the slug go: a gate of another backend has taken its place. */
     enum bottle_result (*yield)(const struct target *target, struct failure *failure);
-    /* status: out: JSON object with the members of bottle/sidecar.h but "sidecar" and "backend". */
-    enum bottle_result (*status)(const struct target *target, json_object **status,
-                                 struct failure *failure);
 };
 
 extern const struct backend backend_native, backend_docker;

@@ -20,7 +20,7 @@ static enum bottle_result check_serves(const struct backend *backend, const stru
                                        struct failure *failure)
 {
     CLEANUP_JSON json_object *status = NULL;
-    enum bottle_result result = backend->status(gate, &status, failure);
+    enum bottle_result result = backend->of_target.status(gate, &status, failure);
 
     if (result != BOTTLE_OK || strcmp(object_text(status, "state"), "serving") == 0)
         return result;
@@ -49,7 +49,7 @@ static enum bottle_result stop_started(const struct backend *backend, const char
     enum bottle_result stopped = target_parse(target, backends, &index, &gate, &stopping);
 
     if (stopped == BOTTLE_OK)
-        stopped = backend->stop(&gate, &stopping);
+        stopped = backend->of_target.stop(&gate, &stopping);
     if (stopped == BOTTLE_OK || stopped == BOTTLE_NOT_FOUND)
         return result;
     return failure_set(failure, result, "%.500s; %s may be left, stop it later: %.300s",

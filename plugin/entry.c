@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * entry.c: the plugin's one exported symbol, and what its operations have in common.
+ * entry.c: the plugin's one exported symbol, and its operations.
  *
  * Start reading here.  A call of the host passes through three layers:
  *
  *   here         arguments, plan and target are checked; the failure's text becomes the message
+ *                (common/operations.c has what that is in every plugin)
  *   prepare.c    manifest.c: bottle → upstreams; agent_files.c: upstreams → files; plan.c: → JSON and
  *                back
  *   native.c     a backend (backend.h): relay_process.c runs the relay, control_client.c talks to it
@@ -14,8 +15,7 @@
  */
 #include "backend.h"
 #include "common/arguments.h"
-#include "common/cleanup.h"
-#include "common/json_text.h"
+#include "common/operations.h"
 #include "common/utf8.h"
 #include "plan.h"
 #include "prepare.h"
@@ -26,16 +26,9 @@
 
 static const struct backend *const BACKENDS[] = {&backend_native, &backend_docker};
 static const char *const BACKEND_NAMES[] = {"native", "docker", NULL};
-
-static enum bottle_result find_backend(const char *name, const struct backend **backend,
-                                       struct failure *failure)
-{
-    size_t index = 0;
-    enum bottle_result result = backend_find(BACKEND_NAMES, name, &index, failure);
-
-    *backend = BACKENDS[index];
-    return result;
-}
+static const struct target_operations *const OF_TARGET[] = {&backend_native.of_target,
+                                                            &backend_docker.of_target};
+static const struct sidecar_backends SIDECAR_BACKENDS = {SIDECAR_NAME, BACKEND_NAMES, OF_TARGET};
 
 static enum bottle_result find_target(const char *text, const struct backend **backend,
                                       struct target *target, struct failure *failure)
@@ -49,22 +42,7 @@ static enum bottle_result find_target(const char *text, const struct backend **b
 
 static enum bottle_result prepare(struct bottle_prepare *arguments)
 {
-    struct failure failure;
-
-    if (!arguments_are_whole(arguments))
-        return BOTTLE_INVALID;
-    arguments->plan = NULL;
-    enum bottle_result result = arguments_check(arguments, &failure);
-    if (result == BOTTLE_OK)
-        result = arguments_require("bottle", arguments->bottle, &failure);
-    if (result == BOTTLE_OK)
-        result = arguments_require("slug", arguments->slug, &failure);
-    if (result == BOTTLE_OK)
-        result = arguments_require("stage_dir", arguments->stage_dir, &failure);
-    if (result == BOTTLE_OK)
-        result = gate_prepare(arguments->bottle, arguments->slug, arguments->stage_dir,
-                              &arguments->plan, &failure);
-    return arguments_finish(result, &failure, &arguments->message);
+    return operation_prepare(arguments, gate_prepare);
 }
 
 static enum bottle_result find_takeover(const char *text, const struct plan *plan,
@@ -100,61 +78,33 @@ static enum bottle_result start_on(const struct backend *backend,
                           failure);
 }
 
-static enum bottle_result start_plan(const struct bottle_start *arguments, char **target,
-                                     struct failure *failure)
+static enum bottle_result start_plan(const struct bottle_start *arguments, json_object *options,
+                                     char **target, struct failure *failure)
 {
-    const struct backend *backend = BACKENDS[0];
     CLEANUP_PLAN struct plan plan = {0};
-    CLEANUP_JSON json_object *options = NULL;
-    CLEANUP_FREE char *started = NULL;
-    enum bottle_result result = arguments_check(arguments, failure);
+    size_t backend = 0;
+    enum bottle_result result = BOTTLE_OK;
 
-    if (result == BOTTLE_OK)
-        result = arguments_require("plan", arguments->plan, failure);
-    if (result == BOTTLE_OK && arguments->backend)
-        result = find_backend(arguments->backend, &backend, failure);
+    if (arguments->backend)
+        result = backend_find(BACKEND_NAMES, arguments->backend, &backend, failure);
     if (result == BOTTLE_OK)
         result = plan_from_json(arguments->plan, &plan, failure);
     if (result == BOTTLE_OK)
         result = plan_check_start(plan.slug, plan.upstream_count, plan.internal_network,
                                   plan.egress_network, failure);
-    if (result == BOTTLE_OK)
-        result = json_text_parse("start options", arguments->options ? arguments->options : "{}",
-                                 &options, failure);
-    if (result == BOTTLE_OK)
-        result = start_on(backend, arguments, &plan, options, &started, failure);
-    if (result == BOTTLE_OK)
-        *target = steal_pointer(&started);
-    return result;
+    return result == BOTTLE_OK
+               ? start_on(BACKENDS[backend], arguments, &plan, options, target, failure)
+               : result;
 }
 
 static enum bottle_result start(struct bottle_start *arguments)
 {
-    struct failure failure;
-
-    if (!arguments_are_whole(arguments))
-        return BOTTLE_INVALID;
-    arguments->target = NULL;
-    return arguments_finish(start_plan(arguments, &arguments->target, &failure), &failure,
-                            &arguments->message);
+    return operation_start(arguments, start_plan);
 }
 
 static enum bottle_result stop(struct bottle_stop *arguments)
 {
-    struct failure failure;
-    const struct backend *backend;
-    struct target target;
-
-    if (!arguments_are_whole(arguments))
-        return BOTTLE_INVALID;
-    enum bottle_result result = arguments_check(arguments, &failure);
-    if (result == BOTTLE_OK)
-        result = find_target(arguments->target, &backend, &target, &failure);
-    if (result == BOTTLE_OK)
-        result = backend->stop(&target, &failure);
-    if (result == BOTTLE_NOT_FOUND)
-        result = BOTTLE_OK;
-    return arguments_finish(result, &failure, &arguments->message);
+    return operation_stop(arguments, &SIDECAR_BACKENDS);
 }
 
 static enum bottle_result drain(struct bottle_drain *arguments)
@@ -173,40 +123,9 @@ static enum bottle_result drain(struct bottle_drain *arguments)
     return arguments_finish(result, &failure, &arguments->message);
 }
 
-static enum bottle_result target_status(const struct bottle_status *arguments, char **status,
-                                        struct failure *failure)
-{
-    const struct backend *backend;
-    struct target target;
-    CLEANUP_JSON json_object *object = NULL;
-    enum bottle_result result = arguments_check(arguments, failure);
-
-    if (result == BOTTLE_OK)
-        result = find_target(arguments->target, &backend, &target, failure);
-    if (result == BOTTLE_OK)
-        result = backend->status(&target, &object, failure);
-    if (result != BOTTLE_OK)
-        return result;
-    if (!json_object_object_add(object, "sidecar", json_object_new_string(SIDECAR_NAME)) &&
-        !json_object_object_add(object, "backend", json_object_new_string(backend->name)))
-        *status = strdup(json_object_to_json_string_ext(object, JSON_C_TO_STRING_NOSLASHESCAPE));
-    return *status ? BOTTLE_OK : failure_set(failure, BOTTLE_INTERNAL, "out of memory");
-}
-
 static enum bottle_result status(struct bottle_status *arguments)
 {
-    struct failure failure;
-
-    if (!arguments_are_whole(arguments))
-        return BOTTLE_INVALID;
-    arguments->status = NULL;
-    return arguments_finish(target_status(arguments, &arguments->status, &failure), &failure,
-                            &arguments->message);
-}
-
-static void release(char *text)
-{
-    free(text);
+    return operation_status(arguments, &SIDECAR_BACKENDS);
 }
 
 /* Declared here because no other file calls it: the host finds it by name (BOTTLE_SIDECAR_ENTRY). */
@@ -227,7 +146,7 @@ const struct bottle_sidecar *bottle_sidecar_entry(void)
         .stop = stop,
         .drain = drain,
         .status = status,
-        .release = release,
+        .release = operation_release,
     };
 
     return &SIDECAR;

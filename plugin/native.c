@@ -339,9 +339,8 @@ static enum bottle_result native_status(const struct target *target, json_object
 
 const struct backend backend_native = {
     .name = "native",
+    .of_target = {.stop = control_stop, .status = native_status},
     .start = native_start,
-    .stop = control_stop,
     .drain = control_drain,
     .yield = control_yield,
-    .status = native_status,
 };

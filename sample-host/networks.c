@@ -93,27 +93,15 @@ bool networks_provide(struct bottle *bottle, const struct sidecar *sidecar)
 
 /* ---- removing ---- */
 
-enum kind { CONTAINERS, NETWORKS };
-
-/* The user's own of one kind, as the engine lists them. */
-static bool list_own(struct engine *engine, enum kind kind, const char *owner, json_object **list)
+/* The user's own of one kind. */
+static bool list_own(struct engine *engine, enum engine_kind kind, const char *owner,
+                     json_object **list)
 {
-    CLEANUP_FREE char *filter = NULL;
-    CLEANUP_FREE char *escaped = NULL;
     struct failure failure;
 
-    if (asprintf(&filter, "{\"label\": [\"" LABEL_OWNER "=%s\"]}", owner) < 0)
-        filter = NULL;
-    escaped = filter != NULL ? engine_escape(filter) : NULL;
-    if (escaped == NULL)
-        return fail("out of memory");
-    enum bottle_result result = engine_call(
-        engine, "GET", NULL, list, &failure,
-        kind == CONTAINERS ? "/containers/json?all=1&filters=%s" : "/networks?filters=%s", escaped);
-    if (result != BOTTLE_OK)
-        return fail("%s", failure.message);
-    return json_object_is_type(*list, json_type_array) ||
-           fail("engine %s: what it lists is no array", engine_address(engine));
+    return engine_list(engine, kind, list, &failure, "[\"" LABEL_OWNER "=%s\"]", owner) ==
+               BOTTLE_OK ||
+           fail("%s", failure.message);
 }
 
 /* Names of containers come as a list, with a '/' before each. */
@@ -126,7 +114,7 @@ static const char *name_of(json_object *object)
     return object_text(object, "Name");
 }
 
-static bool remove_one(struct engine *engine, enum kind kind, json_object *object, bool say)
+static bool remove_one(struct engine *engine, enum engine_kind kind, json_object *object, bool say)
 {
     struct failure failure;
     CLEANUP_FREE char *id = engine_escape(object_text(object, "Id"));
@@ -135,17 +123,17 @@ static bool remove_one(struct engine *engine, enum kind kind, json_object *objec
         return fail("out of memory");
     enum bottle_result result =
         engine_call(engine, "DELETE", NULL, NULL, &failure,
-                    kind == CONTAINERS ? "/containers/%s?force=1&v=1" : "/networks/%s", id);
+                    kind == ENGINE_CONTAINERS ? "/containers/%s?force=1&v=1" : "/networks/%s", id);
     if (result != BOTTLE_OK && result != BOTTLE_NOT_FOUND)
         return fail("%s", failure.message);
     if (say)
-        (void)printf("%s %s is removed\n", kind == CONTAINERS ? "container" : "network",
+        (void)printf("%s %s is removed\n", kind == ENGINE_CONTAINERS ? "container" : "network",
                      name_of(object));
     return true;
 }
 
 /* The slug's, of what list_own() found. */
-static bool remove_of_slug(struct engine *engine, enum kind kind, json_object *list,
+static bool remove_of_slug(struct engine *engine, enum engine_kind kind, json_object *list,
                            const char *slug, bool say)
 {
     bool removed = true;
@@ -164,8 +152,8 @@ bool networks_remove(const char *slug)
     CLEANUP_JSON json_object *networks = NULL;
     char owner[ENGINE_OWNER_SIZE];
 
-    return open_engine(&engine, owner) && list_own(engine, NETWORKS, owner, &networks) &&
-           remove_of_slug(engine, NETWORKS, networks, slug, false);
+    return open_engine(&engine, owner) && list_own(engine, ENGINE_NETWORKS, owner, &networks) &&
+           remove_of_slug(engine, ENGINE_NETWORKS, networks, slug, false);
 }
 
 /* ---- orphans ---- */
@@ -192,10 +180,10 @@ static bool remove_orphan(const struct directory *root, const struct request *re
 
     if (!state_claim(root, slug, request, &directory))
         return false;
-    bool removed = list_own(engine, CONTAINERS, owner, &containers) &&
-                   list_own(engine, NETWORKS, owner, &networks) &&
-                   remove_of_slug(engine, CONTAINERS, containers, slug, true) &&
-                   remove_of_slug(engine, NETWORKS, networks, slug, true);
+    bool removed = list_own(engine, ENGINE_CONTAINERS, owner, &containers) &&
+                   list_own(engine, ENGINE_NETWORKS, owner, &networks) &&
+                   remove_of_slug(engine, ENGINE_CONTAINERS, containers, slug, true) &&
+                   remove_of_slug(engine, ENGINE_NETWORKS, networks, slug, true);
     return directory_remove(&directory) && removed;
 }
 
@@ -209,8 +197,8 @@ bool remove_orphans(const struct directory *root, const struct request *request)
     char owner[ENGINE_OWNER_SIZE];
     bool removed = true;
 
-    if (!open_engine(&engine, owner) || !list_own(engine, CONTAINERS, owner, &containers) ||
-        !list_own(engine, NETWORKS, owner, &networks) || !collect_slugs(containers, slugs) ||
+    if (!open_engine(&engine, owner) || !list_own(engine, ENGINE_CONTAINERS, owner, &containers) ||
+        !list_own(engine, ENGINE_NETWORKS, owner, &networks) || !collect_slugs(containers, slugs) ||
         !collect_slugs(networks, slugs))
         return false;
     json_object_object_foreachC(slugs, iter)

@@ -323,9 +323,8 @@ static enum bottle_result docker_yield(const struct target *target, struct failu
 
 const struct backend backend_docker = {
     .name = "docker",
+    .of_target = {.stop = docker_stop, .status = docker_status},
     .start = docker_start,
-    .stop = docker_stop,
     .drain = docker_drain,
     .yield = docker_yield,
-    .status = docker_status,
 };

@@ -48,21 +48,8 @@ const char *gate_network_holder(json_object *found)
 enum bottle_result gate_list(struct engine *engine, const char *slug, json_object **list,
                              struct failure *failure)
 {
-    CLEANUP_FREE char *filter = NULL;
-    CLEANUP_FREE char *escaped = NULL;
-
-    if (asprintf(&filter,
-                 "{\"label\": [\"" LABEL_SIDECAR "=" SIDECAR_NAME "\", \"" LABEL_SLUG "=%s\"]}",
-                 slug) < 0)
-        filter = NULL;
-    if (!filter || !(escaped = engine_escape(filter)))
-        return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
-    enum bottle_result result = engine_call(engine, "GET", NULL, list, failure,
-                                            "/containers/json?all=1&filters=%s", escaped);
-    if (result != BOTTLE_OK || json_object_is_type(*list, json_type_array))
-        return result;
-    return failure_set(failure, BOTTLE_UNAVAILABLE, "engine %s: its list of containers is none",
-                       engine_address(engine));
+    return engine_list(engine, ENGINE_CONTAINERS, list, failure,
+                       "[\"" LABEL_SIDECAR "=" SIDECAR_NAME "\", \"" LABEL_SLUG "=%s\"]", slug);
 }
 
 /* One that let its name go drains without it. */

@@ -220,6 +220,33 @@ enum bottle_result engine_call(struct engine *engine, const char *method, json_o
     return result;
 }
 
+enum bottle_result engine_list(struct engine *engine, enum engine_kind kind, json_object **list,
+                               struct failure *failure, const char *label_format, ...)
+{
+    CLEANUP_FREE char *labels = NULL;
+    CLEANUP_FREE char *filter = NULL;
+    CLEANUP_FREE char *escaped = NULL;
+    va_list arguments;
+
+    va_start(arguments, label_format);
+    int printed = vasprintf(&labels, label_format, arguments);
+    va_end(arguments);
+    if (printed < 0)
+        labels = NULL;
+    if (!labels || asprintf(&filter, "{\"label\": %s}", labels) < 0)
+        filter = NULL;
+    if (!filter || !(escaped = engine_escape(filter)))
+        return out_of_memory(failure);
+    enum bottle_result result = engine_call(
+        engine, "GET", NULL, list, failure,
+        kind == ENGINE_CONTAINERS ? "/containers/json?all=1&filters=%s" : "/networks?filters=%s",
+        escaped);
+    if (result != BOTTLE_OK || json_object_is_type(*list, json_type_array))
+        return result;
+    return failure_set(failure, BOTTLE_UNAVAILABLE, "engine %s: what it lists is no array",
+                       engine->address);
+}
+
 char *engine_escape(const char *text)
 {
     char *escaped = malloc(3 * strlen(text) + 1), *to = escaped;

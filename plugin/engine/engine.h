@@ -64,6 +64,16 @@ enum bottle_result engine_call(struct engine *engine, const char *method, json_o
                                json_object **answer, struct failure *failure,
                                const char *path_format, ...) __attribute__((format(printf, 6, 7)));
 
+/* Those of a kind that have the labels. */
+enum engine_kind { ENGINE_CONTAINERS, ENGINE_NETWORKS };
+/*
+ * @list:         out: a JSON array
+ * @label_format: a JSON array, ["KEY=VALUE", …]; what goes into it must be of a grammar that needs no escapes
+ */
+enum bottle_result engine_list(struct engine *engine, enum engine_kind kind, json_object **list,
+                               struct failure *failure, const char *label_format, ...)
+    __attribute__((format(printf, 5, 6)));
+
 /* text as a part of a path or a query (RFC 3986 §2.1); malloc'ed, NULL when memory ran out. */
 char *engine_escape(const char *text);
 

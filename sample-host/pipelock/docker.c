@@ -218,7 +218,6 @@ static enum bottle_result docker_status(const struct target *target, json_object
 }
 
 const struct pipelock_backend pipelock_docker = {
+    .of_target = {.stop = docker_stop, .status = docker_status},
     .start = docker_start,
-    .stop = docker_stop,
-    .status = docker_status,
 };

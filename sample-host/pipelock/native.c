@@ -217,7 +217,6 @@ static enum bottle_result native_status(const struct target *target, json_object
 }
 
 const struct pipelock_backend pipelock_native = {
+    .of_target = {.stop = native_stop, .status = native_status},
     .start = native_start,
-    .stop = native_stop,
-    .status = native_status,
 };

@@ -6,16 +6,14 @@
  * one, with the hosts of bottle.egress.allowlist; the program itself is not part of it.
  *
  * A sidecar is this file, which answers the host; a plan (plan.c); and backends (native.c, docker.c).
- * Whatever else it takes is shared with other sidecars: plugin/common/ has arguments, JSON, grammars, files
- * in the stage dir, targets, programs that run detached and how they are found again; plugin/engine/ has
- * containers.
+ * Whatever else it takes is shared with other sidecars: plugin/common/ has the operations' common parts, JSON,
+ * grammars, files in the stage dir, targets, programs that run detached and how they are found again;
+ * plugin/engine/ has containers.
  */
 #include "pipelock.h"
 
-#include "arguments.h"
 #include "cleanup.h"
 #include "json_object.h"
-#include "json_text.h"
 #include "plan_members.h"
 
 #include <bottle/sidecar.h>
@@ -23,46 +21,30 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const BACKEND_NAMES[] = {"native", "docker", NULL};
 static const struct pipelock_backend *const BACKENDS[] = {&pipelock_native, &pipelock_docker};
+static const char *const BACKEND_NAMES[] = {"native", "docker", NULL};
+static const struct target_operations *const OF_TARGET[] = {&pipelock_native.of_target,
+                                                            &pipelock_docker.of_target};
+static const struct sidecar_backends SIDECAR_BACKENDS = {SIDECAR_NAME, BACKEND_NAMES, OF_TARGET};
 
 static enum bottle_result prepare(struct bottle_prepare *arguments)
 {
-    struct failure failure;
-
-    if (!arguments_are_whole(arguments))
-        return BOTTLE_INVALID;
-    arguments->plan = NULL;
-    enum bottle_result result = arguments_check(arguments, &failure);
-    if (result == BOTTLE_OK)
-        result = arguments_require("bottle", arguments->bottle, &failure);
-    if (result == BOTTLE_OK)
-        result = arguments_require("slug", arguments->slug, &failure);
-    if (result == BOTTLE_OK)
-        result = arguments_require("stage_dir", arguments->stage_dir, &failure);
-    if (result == BOTTLE_OK)
-        result = plan_prepare(arguments->bottle, arguments->slug, arguments->stage_dir,
-                              &arguments->plan, &failure);
-    return arguments_finish(result, &failure, &arguments->message);
+    return operation_prepare(arguments, plan_prepare);
 }
 
-static enum bottle_result start_plan(const struct bottle_start *arguments, char **target,
-                                     struct failure *failure)
+static enum bottle_result start_plan(const struct bottle_start *arguments, json_object *options,
+                                     char **target, struct failure *failure)
 {
     size_t backend = 0;
     char instance[TARGET_INSTANCE_SIZE];
     CLEANUP_PLAN struct pipelock_plan plan = {0};
-    CLEANUP_JSON json_object *options = NULL;
-    CLEANUP_FREE char *started = NULL;
-    enum bottle_result result = arguments_check(arguments, failure);
+    enum bottle_result result = BOTTLE_OK;
 
-    if (result == BOTTLE_OK)
-        result = arguments_require("plan", arguments->plan, failure);
-    if (result == BOTTLE_OK && arguments->takeover)
+    if (arguments->takeover)
         return failure_set(failure, BOTTLE_UNSUPPORTED,
                            "takeover: pipelock cannot take over from another: stop that first, and "
                            "start without a takeover");
-    if (result == BOTTLE_OK && arguments->backend)
+    if (arguments->backend)
         result = backend_find(BACKEND_NAMES, arguments->backend, &backend, failure);
     if (result == BOTTLE_OK)
         result = plan_from_json(arguments->plan, &plan, failure);
@@ -70,80 +52,27 @@ static enum bottle_result start_plan(const struct bottle_start *arguments, char 
         result = plan_check_start(plan.slug, json_object_array_length(plan.upstreams),
                                   plan.internal_network, plan.egress_network, failure);
     if (result == BOTTLE_OK)
-        result = json_text_parse("start options", arguments->options ? arguments->options : "{}",
-                                 &options, failure);
-    if (result == BOTTLE_OK)
         result = target_new_instance(instance, failure);
     if (result == BOTTLE_OK)
-        result = target_text(BACKEND_NAMES[backend], plan.slug, instance, &started, failure);
-    if (result == BOTTLE_OK)
-        result = BACKENDS[backend]->start(arguments->host, &plan, options, instance, failure);
-    if (result == BOTTLE_OK)
-        *target = steal_pointer(&started);
-    return result;
+        result = target_text(BACKEND_NAMES[backend], plan.slug, instance, target, failure);
+    return result == BOTTLE_OK
+               ? BACKENDS[backend]->start(arguments->host, &plan, options, instance, failure)
+               : result;
 }
 
 static enum bottle_result start(struct bottle_start *arguments)
 {
-    struct failure failure;
-
-    if (!arguments_are_whole(arguments))
-        return BOTTLE_INVALID;
-    arguments->target = NULL;
-    return arguments_finish(start_plan(arguments, &arguments->target, &failure), &failure,
-                            &arguments->message);
+    return operation_start(arguments, start_plan);
 }
 
 static enum bottle_result stop(struct bottle_stop *arguments)
 {
-    struct failure failure;
-    size_t backend = 0;
-    struct target target;
-
-    if (!arguments_are_whole(arguments))
-        return BOTTLE_INVALID;
-    enum bottle_result result = arguments_check(arguments, &failure);
-    if (result == BOTTLE_OK)
-        result = target_parse(arguments->target, BACKEND_NAMES, &backend, &target, &failure);
-    if (result == BOTTLE_OK)
-        result = BACKENDS[backend]->stop(&target, &failure);
-    if (result == BOTTLE_NOT_FOUND)
-        result = BOTTLE_OK;
-    return arguments_finish(result, &failure, &arguments->message);
-}
-
-static enum bottle_result target_status(const struct bottle_status *arguments, char **status,
-                                        struct failure *failure)
-{
-    size_t backend = 0;
-    struct target target;
-    CLEANUP_JSON json_object *object = NULL;
-    enum bottle_result result = arguments_check(arguments, failure);
-
-    if (result == BOTTLE_OK)
-        result = target_parse(arguments->target, BACKEND_NAMES, &backend, &target, failure);
-    if (result == BOTTLE_OK)
-        result = BACKENDS[backend]->status(&target, &object, failure);
-    if (result != BOTTLE_OK)
-        return result;
-    *status = strdup(json_object_to_json_string_ext(object, JSON_C_TO_STRING_NOSLASHESCAPE));
-    return *status ? BOTTLE_OK : failure_set(failure, BOTTLE_INTERNAL, "out of memory");
+    return operation_stop(arguments, &SIDECAR_BACKENDS);
 }
 
 static enum bottle_result status(struct bottle_status *arguments)
 {
-    struct failure failure;
-
-    if (!arguments_are_whole(arguments))
-        return BOTTLE_INVALID;
-    arguments->status = NULL;
-    return arguments_finish(target_status(arguments, &arguments->status, &failure), &failure,
-                            &arguments->message);
-}
-
-static void release(char *text)
-{
-    free(text);
+    return operation_status(arguments, &SIDECAR_BACKENDS);
 }
 
 /* ---- what the backends share ---- */
@@ -175,9 +104,7 @@ enum bottle_result make_status(const char *backend, const char *slug, json_objec
     (void)snprintf(proxy, sizeof proxy,
                    strchr(address, ':') ? "http://[%.255s]:%d" : "http://%.255s:%d", address,
                    PROXY_PORT);
-    if (!object_add_text(object, "sidecar", SIDECAR_NAME) ||
-        !object_add_text(object, "backend", backend) || !object_add_text(object, "slug", slug) ||
-        !object_add_text(object, "target", target) ||
+    if (!object_add_text(object, "slug", slug) || !object_add_text(object, "target", target) ||
         !object_add_text(object, "state", "serving") ||
         !object_add_text(object, "address", address) || !object_add_text(object, "proxy", proxy) ||
         !object_add(object, "uptime_ms", json_object_new_int64(uptime_ms)) ||
@@ -204,7 +131,7 @@ const struct bottle_sidecar *bottle_sidecar_entry(void)
         .start = start,
         .stop = stop,
         .status = status,
-        .release = release,
+        .release = operation_release,
     };
 
     return &SIDECAR;

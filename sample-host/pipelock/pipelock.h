@@ -10,8 +10,7 @@
 #ifndef PIPELOCK_H
 #define PIPELOCK_H
 
-#include "failure.h"
-#include "target.h"
+#include "operations.h"
 
 #include <json-c/json.h>
 #include <stdint.h>
@@ -46,19 +45,16 @@ char *plan_render_config(const struct pipelock_plan *plan);
  */
 json_object *make_record(const struct pipelock_plan *plan, const char *instance,
                          const char *address);
-/* The status of a run, made of its record. */
+/* The status of a run, made of its record; as in struct target_operations. */
 enum bottle_result make_status(const char *backend, const char *slug, json_object *record,
                                int64_t uptime_ms, json_object **status, struct failure *failure);
 
 struct pipelock_backend {
+    struct target_operations of_target;
     /* instance: of this run */
     enum bottle_result (*start)(const struct bottle_host *host, const struct pipelock_plan *plan,
                                 json_object *options, const char *instance,
                                 struct failure *failure);
-    /* BOTTLE_NOT_FOUND: nothing runs there */
-    enum bottle_result (*stop)(const struct target *target, struct failure *failure);
-    enum bottle_result (*status)(const struct target *target, json_object **status,
-                                 struct failure *failure);
 };
 
 extern const struct pipelock_backend pipelock_native, pipelock_docker;
