@@ -205,20 +205,12 @@ writes_events() {
 
 # An established session lives on while nobody else gets in; then the container is gone.
 drains() {
-    local session
-    mkfifo "$test_dir/keep"
-    docker exec -i agent ssh gitea cat <"$test_dir/keep" >"$test_dir/said" &
-    session=$!
-    exec 4>"$test_dir/keep"
-    echo before >&4
-    wait_until grep -x before "$test_dir/said"
+    open_session docker exec -i agent ssh gitea cat
     gate_tool drain docker:web 600000
     status_is 255 in_container agent ssh gitea true
-    echo after >&4
-    wait_until grep -x after "$test_dir/said"
+    says after
     gate_host status web --json | grep '"state":"draining"'
-    exec 4>&-
-    status_is 0 wait "$session"
+    close_session
     wait_until no_gate web
 }
 

@@ -43,26 +43,9 @@ in_agent() {
     in_container agent ssh gitea "$@"
 }
 
-# open_session: an ssh of the agent that answers line by line.
-open_session() {
-    rm -f "$test_dir/questions" "$test_dir/answers"
-    mkfifo "$test_dir/questions" "$test_dir/answers"
-    docker exec -i agent ssh gitea cat <"$test_dir/questions" >"$test_dir/answers" &
-    session=$!
-    exec 3>"$test_dir/questions" 4<"$test_dir/answers"
-    says hello
-}
-
-says() {
-    local answer
-    printf '%s\n' "$1" >&3
-    read -r -t 30 answer <&4
-    [ "$answer" = "$1" ]
-}
-
-close_session() {
-    exec 3>&-
-    wait "$session"
+# A session of the agent's.
+stay() {
+    open_session docker exec -i agent ssh gitea cat
 }
 
 take_over() {
@@ -76,7 +59,7 @@ takes_over() {
     gate_tool_start web
     use_stage "$test_dir/root/stage-web"
     first=$(target)
-    open_session
+    stay
     take_over
     second=$(target)
     [ "$first" != "$second" ]
@@ -113,10 +96,10 @@ stops_one_of_several() {
     gate_tool_start web
     use_stage "$test_dir/root/stage-web"
     first=$(target)
-    open_session
+    stay
     take_over
     gate_tool stop "$first"
-    status_is 255 wait "$session"
+    session_is_cut
     [ "$(in_agent echo new)" = new ]
     gate_tool stop "$first"
     [ "$(in_agent echo new)" = new ]
@@ -130,10 +113,10 @@ cuts_after_the_grace() {
     gate_tool_start web
     use_stage "$test_dir/root/stage-web"
     first=$(target)
-    open_session
+    stay
     take_over
     gate_tool drain "$first" 0
-    status_is 255 wait "$session"
+    session_is_cut
     [ "$(in_agent echo new)" = new ]
     gate_tool drain docker:web -1
     wait_until gates_are 0
@@ -247,7 +230,7 @@ take_over_without_engine() {
 refuses_one_that_drains() {
     gate_tool_start web
     use_stage "$test_dir/root/stage-web"
-    open_session
+    stay
     gate_tool drain docker:web 600000
     fails_with 'drains already' take_over
     says 'it drains on'
@@ -326,7 +309,7 @@ states_are() {
 changes_backends() {
     gate_up web
     use_stage "$stage"
-    open_session
+    stay
     swap_to native >"$test_dir/swapped"
     cat "$test_dir/swapped"
     grep -E '^ssh_gate swapped: native:web:[0-9a-f]+ took over from docker:web:[0-9a-f]+$' "$test_dir/swapped"
@@ -341,7 +324,7 @@ changes_backends() {
     wait_until states_are 'native serving'
     gates_are 0
 
-    open_session
+    stay
     swap_to docker >"$test_dir/swapped"
     grep -Fx 'ssh_gate address: claude-bottle-ssh-gate-web' "$test_dir/swapped"
     leads_to claude-bottle-ssh-gate-web
@@ -359,7 +342,7 @@ changes_backends() {
 goes_to_and_fro() {
     gate_up web
     use_stage "$stage"
-    open_session
+    stay
     swap_to native
     swap_to docker
     use_stage "$stage"
@@ -370,7 +353,7 @@ goes_to_and_fro() {
     use_stage "$stage"
     [ "$(in_agent echo new)" = new ]
     gate_host down web
-    status_is 255 wait "$session"
+    session_is_cut
     gates_are 0
     nothing_is_left
 }
@@ -379,7 +362,7 @@ goes_to_and_fro() {
 keeps_the_name() {
     gate_up web
     use_stage "$stage"
-    open_session
+    stay
     swap_to native
     fails_with 'runs ssh_gate already' swap_to docker
     states_are 'docker draining,native serving'

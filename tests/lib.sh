@@ -295,6 +295,37 @@ $name
 END
 }
 
+# ---- a session that stays open ----
+
+# open_session COMMAND...: that sends every line back, such as an ssh that runs cat.
+open_session() {
+    rm -f "$test_dir/questions" "$test_dir/answers"
+    mkfifo "$test_dir/questions" "$test_dir/answers"
+    "$@" <"$test_dir/questions" >"$test_dir/answers" &
+    session=$!
+    exec 3>"$test_dir/questions" 4<"$test_dir/answers"
+    says hello
+}
+
+# says TEXT: the session is alive.
+says() {
+    local answer
+    printf '%s\n' "$1" >&3
+    read -r -t 30 answer <&4
+    [ "$answer" = "$1" ]
+}
+
+# It ends well when it has nothing more to send.
+close_session() {
+    exec 3>&-
+    wait "$session"
+}
+
+# It has ended, as ssh does whose connection is cut.
+session_is_cut() {
+    status_is 255 wait "$session"
+}
+
 # ---- bottles ----
 
 # install_build: a copy of what was built, which every user can read and only its owner can write.

@@ -59,33 +59,9 @@ through() {
         -o ConnectTimeout=20 "${@:2}"
 }
 
-# open_session USER: an ssh that answers line by line.
-open_session() {
-    mkfifo "$test_dir/questions" "$test_dir/answers"
-    # shellcheck disable=SC2016 # the shell at the other end expands it
-    through "$1" alpha 'while read -r line; do echo "answer to $line"; done' \
-        <"$test_dir/questions" >"$test_dir/answers" &
-    session=$!
-    exec 3>"$test_dir/questions" 4<"$test_dir/answers"
-    rm "$test_dir/questions" "$test_dir/answers"
-    says hello
-}
-
-says() {
-    local answer
-    printf '%s\n' "$1" >&3
-    read -r -t 20 answer <&4
-    [ "$answer" = "answer to $1" ]
-}
-
-close_session() {
-    exec 3>&-
-    wait "$session"
-}
-
-# The session ends as one that was cut.
-session_is_cut() {
-    status_is 255 wait "$session"
+# stay USER: a session.
+stay() {
+    open_session through "$1" alpha cat
 }
 
 target() {
@@ -108,7 +84,7 @@ sessions_survive() {
     local user=$1 before
     up "$user"
     before=$(target "$user")
-    open_session "$user"
+    stay "$user"
     host "$user" swap web >"$test_dir/swapped"
     cat "$test_dir/swapped"
     grep -Ex "ssh_gate swapped: native:web:[0-9a-f]+ took over from $before" "$test_dir/swapped"
@@ -130,7 +106,7 @@ sessions_survive() {
 moves_to_another_build() {
     local user=$1
     up "$user" --options 'ssh_gate={"dial_timeout_ms": 4321}'
-    open_session "$user"
+    stay "$user"
     host "$user" swap web --plugin "$next"
     host "$user" status web --json | grep -F "\"plugin\":\"$next\""
     host "$user" status web --json | grep -F 4321
@@ -166,12 +142,12 @@ reads_the_manifest_anew() {
 bounds_the_drain() {
     local user=$1
     up "$user"
-    open_session "$user"
+    stay "$user"
     host "$user" swap web --grace 0
     session_is_cut
     wait_until relays_are 1
     is_serving "$user"
-    open_session "$user"
+    stay "$user"
     host "$user" swap web
     relays_are 2
     host "$user" down web

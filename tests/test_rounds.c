@@ -15,7 +15,7 @@
 
 #define PORT   2200
 #define ROUNDS (SANITIZED ? 50 : 1000)
-#define WARM   100 /* rounds after which the process has what it keeps */
+#define WARM   (ROUNDS / 10) /* rounds after which the process has what it keeps */
 
 /* What the allocator and the dynamic linker may still settle; a leak of 1 KiB a round is 900 KiB. */
 #define MEMORY_SLACK_KIB 400
