@@ -27,7 +27,6 @@ static const int SYSTEM_CALLS[] = {
     SCMP_SYS(rt_sigreturn),
     /* in a container: for the word to take over; and when a start failed, which closes all */
     SCMP_SYS(rt_sigtimedwait),
-    SCMP_SYS(rt_sigprocmask),
     SCMP_SYS(close_range),
     /* connections: accepting, dialling, moving bytes, ending; socket(2) has rules of its own */
     SCMP_SYS(accept4),

@@ -628,28 +628,39 @@ static bool request_takeover(const struct relay_config *config, struct given *gi
 {
     struct target from = {0};
     struct failure failure;
-    sigset_t go;
 
     if (config->takeover_instance[0] == '\0')
         return true;
-    /* A first process takes only signals that it waits for (pid_namespaces(7)). */
-    if (sigemptyset(&go) || sigaddset(&go, SIGUSR1) || sigprocmask(SIG_BLOCK, &go, NULL))
-        return fail_errno(reply, "signals");
     memcpy(from.slug, config->slug, sizeof from.slug);
     memcpy(from.instance, config->takeover_instance, sizeof from.instance);
     enum bottle_result result = control_request_takeover(&from, &given->takeover.fd, &failure);
     return result == BOTTLE_OK || setup_fail(reply, result, "%s", failure.message);
 }
 
-/* The signal that came, one of those that are waited for; negative: none did. */
+/* What a relay in a container waits for while it has no loop. */
+static bool make_set_of_signals(sigset_t *signals)
+{
+    return !sigemptyset(signals) && !sigaddset(signals, SIGUSR1) && !sigaddset(signals, SIGTERM) &&
+           !sigaddset(signals, SIGINT);
+}
+
+/* A first process takes only signals that it waits for (pid_namespaces(7)). */
+static bool block_signals(struct setup_reply *reply)
+{
+    sigset_t signals;
+
+    return (make_set_of_signals(&signals) && !sigprocmask(SIG_BLOCK, &signals, NULL)) ||
+           fail_errno(reply, "signals");
+}
+
+/* The one that came; negative: none did. */
 static int wait_for_signal(int seconds)
 {
     const struct timespec limit = {.tv_sec = seconds};
     sigset_t signals;
     int number;
 
-    if (sigemptyset(&signals) || sigaddset(&signals, SIGUSR1) || sigaddset(&signals, SIGTERM) ||
-        sigaddset(&signals, SIGINT) || sigprocmask(SIG_BLOCK, &signals, NULL))
+    if (!make_set_of_signals(&signals))
         return -1;
     do {
         number = sigtimedwait(&signals, NULL, &limit);
@@ -669,14 +680,15 @@ static bool serve_from_arguments(struct relay *relay, int count, char **argument
 {
     struct given given = NOTHING_GIVEN;
 
-    if (!arguments_read(count, arguments, &relay->config, reply->message) ||
+    if (!block_signals(reply) ||
+        !arguments_read(count, arguments, &relay->config, reply->message) ||
         !request_takeover(&relay->config, &given, reply) || !set_up(relay, &given, reply))
         return false;
     return given.takeover.fd < 0 ||
            (wait_for_go(relay, reply) && takeover_commit(&given.takeover, relay, reply));
 }
 
-/* The engine may remove a container with its log as soon as it has ended, so the launcher gets time to read. */
+/* An engine may remove a container with its log as soon as it has ended: the launcher gets time to read it. */
 bool relay_setup_from_arguments(struct relay *relay, int count, char **arguments)
 {
     struct setup_reply reply = {.result = BOTTLE_OK};
