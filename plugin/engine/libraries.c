@@ -3,6 +3,8 @@
 #include "libraries.h"
 
 #include <dlfcn.h>
+#include <gnu/lib-names.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -45,11 +47,31 @@ static const struct symbol ARCHIVE_SYMBOLS[] = {
     ARCHIVE_SYMBOL(entry_set_mtime),
 };
 
+/* The allocator of the process is the C library's, and not one that the host, a preloaded library or a
+ * sanitizer put before it. */
+static bool malloc_is_of_libc(void)
+{
+    void *libc = dlopen(LIBC_SO, RTLD_LAZY | RTLD_NOLOAD);
+    bool is_of_libc = libc && dlsym(libc, "malloc") == dlsym(RTLD_DEFAULT, "malloc");
+
+    if (libc)
+        (void)dlclose(libc); /* it stays: the host needs it */
+    return is_of_libc;
+}
+
+/* With RTLD_DEEPBIND unless that would mix two allocators (libraries.h). */
+static void *open_library(const char *file)
+{
+    const int flags = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE;
+
+    return dlopen(file, malloc_is_of_libc() ? flags | RTLD_DEEPBIND : flags);
+}
+
 /* pointers: the library's struct, all pointers to functions. */
 static enum bottle_result load(const char *file, const char *package, const struct symbol *symbols,
                                size_t count, void *pointers, struct failure *failure)
 {
-    void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    void *library = open_library(file);
 
     if (!library)
         return failure_set(failure, BOTTLE_UNAVAILABLE,

@@ -5,6 +5,13 @@
  * They bring some thirty other libraries and take longer to load than a native gate takes to start,
  * so a launcher that never asks for an engine must not pay for them.  Once loaded they stay
  * (RTLD_NODELETE): what they register with the C library would not survive being unloaded.
+ *
+ * A host may export functions of the same names, as one does that is linked with -rdynamic and holds a zlib,
+ * an OpenSSL or a libcurl of its own.  The dynamic linker would bind the libraries to those, of whatever
+ * version they are; so they are loaded with RTLD_DEEPBIND, and look in themselves and in what they need first.
+ * The exception is a process whose allocator is not the C library's (jemalloc, a sanitizer): there the C
+ * library's own functions, such as strdup(3), take from that one what a library that is bound deeply would
+ * give back to the other.
  */
 #ifndef DOCKER_ENGINE_LIBRARIES_H
 #define DOCKER_ENGINE_LIBRARIES_H
