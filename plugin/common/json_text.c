@@ -7,7 +7,8 @@
  * half a surrogate pair and overlong UTF-8, turns a number that is too large into the largest there
  * is, and lets the last of two equal keys win.  So the text is read twice.  First a recursive
  * descent over the grammar of RFC 8259 refuses all that, with the place; its depth is bounded by
- * JSON_TEXT_MAX_DEPTH. Then json-c parses what is known to be good.
+ * JSON_TEXT_MAX_DEPTH. Then json-c parses what is known to be good, without its strict mode: that adds
+ * nothing, and version 0.18's refuses every character beyond ASCII.
  *
  * Equal keys are found with json-c as well: it decodes each key that has escapes, and one
  * json_object for each open object holds the keys seen so far.  Its hash table keeps that linear,
@@ -422,7 +423,6 @@ enum bottle_result json_text_parse(const char *what, const char *text, json_obje
         json_tokener_new_ex(JSON_TEXT_MAX_DEPTH + 1);
     if (tokener == NULL)
         return failure_set(failure, BOTTLE_INTERNAL, "%s: out of memory", what);
-    json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
 
     struct scan scan = {what, text, text, tokener, failure};
     result = scan_text(&scan);
