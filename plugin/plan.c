@@ -114,17 +114,12 @@ static bool has_key(const struct json_reader *reader, const char *key)
 static enum bottle_result read_port(const struct json_reader *reader, const char *key,
                                     uint16_t *port)
 {
-    json_object *value;
-    int64_t number;
-    enum bottle_result result = json_read(reader, key, json_type_int, &value);
+    int64_t number = 0;
+    enum bottle_result result = json_read_integer(reader, key, 1, UINT16_MAX, &number);
 
-    if (result != BOTTLE_OK)
-        return result;
-    number = json_object_get_int64(value);
-    if (number < 1 || number > UINT16_MAX)
-        return json_refuse(reader, key, "is no port: a port is from 1 to 65535");
-    *port = (uint16_t)number;
-    return BOTTLE_OK;
+    if (result == BOTTLE_OK)
+        *port = (uint16_t)number;
+    return result;
 }
 
 static bool is_upstream_host(const char *text)

@@ -8,6 +8,7 @@
 #include <json-c/json.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct json_reader {
     json_object *object;
@@ -25,6 +26,23 @@ enum bottle_result json_refuse(const struct json_reader *reader, const char *key
 /* The value of a key that must be there, of that type; it lives as long as the object. */
 enum bottle_result json_read(const struct json_reader *reader, const char *key, json_type type,
                              json_object **value);
+
+#define JSON_FAULT_SIZE 96
+
+/*
+ * What is wrong with a value that must be an integer from minimum to maximum, to follow the key and the value
+ * in a message; NULL if nothing is.
+ * @fault: room for it
+ *
+ * 22.0, 2.2e1 and "22" are refused, with the 22 that they may have been: a program that decodes all numbers to
+ * floating point writes 22 as 22.0.
+ */
+const char *json_integer_fault(json_object *value, int64_t minimum, int64_t maximum,
+                               char fault[JSON_FAULT_SIZE]);
+
+/* The integer of a key that must be there. */
+enum bottle_result json_read_integer(const struct json_reader *reader, const char *key,
+                                     int64_t minimum, int64_t maximum, int64_t *number);
 
 /* The text of a key that must be there and match the grammar; it lives as long as the object. */
 enum bottle_result json_read_text(const struct json_reader *reader, const char *key,

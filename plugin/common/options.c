@@ -2,19 +2,21 @@
 /* options.c: see options.h.  Which keys there are is the backend's to know (json_check_keys). */
 #include "options.h"
 
+#include "json_reader.h"
+#include "utf8.h"
+
 enum bottle_result option_integer(json_object *options, const char *key, int32_t minimum,
                                   int32_t maximum, int32_t *value, struct failure *failure)
 {
     json_object *given;
+    char fault[JSON_FAULT_SIZE];
 
     if (!json_object_object_get_ex(options, key, &given))
         return BOTTLE_OK;
-    int64_t number = json_object_get_int64(given);
-    if (!json_object_is_type(given, json_type_int) || number < minimum || number > maximum)
-        return failure_set(failure, BOTTLE_INVALID,
-                           "start options: %s is %s; it takes an integer from %d to %d", key,
-                           json_object_to_json_string(given), minimum, maximum);
-    *value = (int32_t)number;
+    if (json_integer_fault(given, minimum, maximum, fault) != NULL)
+        return failure_set(failure, BOTTLE_INVALID, "start options: %s is %s; it %s", key,
+                           EXCERPT(json_shown(given)), fault);
+    *value = (int32_t)json_object_get_int64(given);
     return BOTTLE_OK;
 }
 
@@ -28,7 +30,7 @@ enum bottle_result option_boolean(json_object *options, const char *key, bool *v
     if (!json_object_is_type(given, json_type_boolean))
         return failure_set(failure, BOTTLE_INVALID,
                            "start options: %s is %s; it takes true or false", key,
-                           json_object_to_json_string(given));
+                           EXCERPT(json_shown(given)));
     *value = json_object_get_boolean(given);
     return BOTTLE_OK;
 }
@@ -42,7 +44,7 @@ enum bottle_result option_text(json_object *options, const char *key, const char
         return BOTTLE_OK;
     if (!json_object_is_type(given, json_type_string))
         return failure_set(failure, BOTTLE_INVALID, "start options: %s is %s; it takes a string",
-                           key, json_object_to_json_string(given));
+                           key, EXCERPT(json_shown(given)));
     *value = json_object_get_string(given);
     return BOTTLE_OK;
 }

@@ -22,9 +22,10 @@ enum bottle_result plan_read_origin(const struct json_reader *reader, const char
                                     int64_t version)
 {
     json_object *value;
-    enum bottle_result result = json_read(reader, "version", json_type_int, &value);
+    int64_t number = 0;
+    enum bottle_result result = json_read_integer(reader, "version", 0, INT32_MAX, &number);
 
-    if (result == BOTTLE_OK && json_object_get_int64(value) != version)
+    if (result == BOTTLE_OK && number != version)
         return json_refuse(reader, "version",
                            "is not this plugin's: prepare again with this plugin");
     if (result == BOTTLE_OK)
