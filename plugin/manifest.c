@@ -12,6 +12,7 @@
  */
 #include "plan.h"
 
+#include "common/bottle_object.h"
 #include "common/cleanup.h"
 #include "common/json_reader.h"
 #include "common/json_text.h"
@@ -112,18 +113,22 @@ static int64_t port_of_text(const char *text)
 static enum bottle_result read_port(const struct json_reader *entry, struct upstream *upstream)
 {
     json_object *value = json_object_object_get(entry->object, "Port");
-    int64_t port = 0;
+    bool is_text = json_object_is_type(value, json_type_string);
+    char fault[JSON_FAULT_SIZE];
+    char reason[JSON_FAULT_SIZE + sizeof ", or be left out for 22"];
+    int64_t port = SSH_PORT;
 
-    if (value == NULL)
-        port = SSH_PORT;
-    else if (json_object_is_type(value, json_type_int))
-        port = json_object_get_int64(value);
-    else if (json_object_is_type(value, json_type_string))
-        port = json_object_get_string_len(value) == 0 ? SSH_PORT
-                                                      : port_of_text(json_object_get_string(value));
-    if (port < 1 || port > UINT16_MAX)
-        return json_refuse(entry, "Port",
-                           "must be a whole number from 1 to 65535, or be left out for 22");
+    if (is_text && json_object_get_string_len(value) > 0)
+        port = port_of_text(json_object_get_string(value));
+    else if (value != NULL && !is_text)
+        port = json_integer_fault(value, 1, UINT16_MAX, fault) ? 0 : json_object_get_int64(value);
+    if (port < 1 || port > UINT16_MAX) {
+        if (is_text)
+            (void)snprintf(fault, sizeof fault,
+                           "must be a whole number from 1 to 65535, in digits alone");
+        (void)snprintf(reason, sizeof reason, "%s, or be left out for 22", fault);
+        return json_refuse(entry, "Port", reason);
+    }
     upstream->listen_port = (uint16_t)port;
     upstream->port = (uint16_t)port;
     return BOTTLE_OK;
@@ -285,11 +290,35 @@ static enum bottle_result read_entries(json_object *bottle, struct plan *plan,
     return result;
 }
 
+static bool looks_like_entries(json_object *value)
+{
+    return json_object_is_type(value, json_type_array) && json_object_array_length(value) > 0 &&
+           json_object_is_type(json_object_array_get_idx(value, 0), json_type_object);
+}
+
+/* Other keys belong to other sidecars; but entries under "SSH" are meant for this one. */
+static enum bottle_result check_spelling(json_object *bottle, struct failure *failure)
+{
+    struct json_object_iterator member = json_object_iter_begin(bottle);
+    struct json_object_iterator end = json_object_iter_end(bottle);
+
+    for (; !json_object_iter_equal(&member, &end); json_object_iter_next(&member)) {
+        const char *key = json_object_iter_peek_name(&member);
+        if (strcasecmp(key, "ssh") == 0 && strcmp(key, "ssh") != 0 &&
+            looks_like_entries(json_object_iter_peek_value(&member)))
+            return failure_set(failure, BOTTLE_INVALID,
+                               "bottle: unknown key \"%s\": did you mean \"ssh\"?", key);
+    }
+    return BOTTLE_OK;
+}
+
 enum bottle_result plan_from_bottle(const char *bottle, struct plan *plan, struct failure *failure)
 {
     CLEANUP_JSON json_object *object = NULL;
-    enum bottle_result result = json_text_parse("bottle", bottle, &object, failure);
+    enum bottle_result result = bottle_object_parse(bottle, &object, failure);
 
+    if (result == BOTTLE_OK)
+        result = check_spelling(object, failure);
     if (result == BOTTLE_OK)
         result = read_entries(object, plan, failure);
     if (result != BOTTLE_OK)

@@ -11,6 +11,7 @@
  */
 #include "pipelock.h"
 
+#include "bottle_object.h"
 #include "cleanup.h"
 #include "json_object.h"
 #include "json_text.h"
@@ -200,7 +201,7 @@ enum bottle_result plan_prepare(const char *bottle, const char *slug, const char
     CLEANUP_FREE char *config = NULL;
     CLEANUP_FREE char *made_text = NULL;
     CLEANUP_FD int stage_fd = -1;
-    enum bottle_result result = json_text_parse("bottle", bottle, &object, failure);
+    enum bottle_result result = bottle_object_parse(bottle, &object, failure);
 
     if (result == BOTTLE_OK)
         result = read_bottle(object, plan.upstreams, failure);
