@@ -69,6 +69,13 @@ is_static() {
     [ "$(grep -c 'INTERP\|NEEDED' "$relay.elf")" -eq 0 ]
 }
 
+# Its result is undefined where it fails: text_format() (plugin/common/text.h) stands for it.
+leaves_asprintf_alone() {
+    local symbols
+    symbols=$(nm -D --undefined-only "$1")
+    status_is 1 grep -E ' (__)?asprintf(_chk)?(@|$)' <<<"$symbols"
+}
+
 # In a root directory that holds nothing else.
 runs_alone() {
     mkdir "$test_dir/empty"
@@ -79,6 +86,8 @@ runs_alone() {
 check 'one symbol is exported, the entry' exports_only_the_entry "$plugin"
 check 'the same of pipelock.so' exports_only_the_entry "$BUILD_DIR/sample-host/pipelock.so"
 check 'it serves a host that exports the same names' serves_a_crowded_host
+check 'nothing in the plugin calls asprintf(3)' leaves_asprintf_alone "$plugin"
+check 'the same of pipelock.so' leaves_asprintf_alone "$BUILD_DIR/sample-host/pipelock.so"
 check 'the plugin holds the relay' extract_relay
 if nm -D "$plugin" | grep __asan_init >/dev/null; then # -q would leave early, and nm would fail
     printf 'skipped: with AddressSanitizer the relay cannot be static\n'

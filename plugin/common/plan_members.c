@@ -10,6 +10,7 @@
 #include "json_object.h"
 #include "json_text.h"
 #include "stage_dir.h"
+#include "text.h"
 #include "utf8.h"
 
 #include <stdint.h>
@@ -66,10 +67,7 @@ enum bottle_result plan_read_network(const struct json_reader *reader, const cha
 /* malloc'ed; NULL when memory ran out. */
 static char *join_path(const char *directory, const char *file)
 {
-    char *path = NULL;
-    const char *slash = strcmp(directory, "/") == 0 ? "" : "/";
-
-    return asprintf(&path, "%s%s%s", directory, slash, file) < 0 ? NULL : path;
+    return text_format("%s%s%s", directory, strcmp(directory, "/") == 0 ? "" : "/", file);
 }
 
 bool plan_add_path(json_object *plan, const char *key, const char *stage_dir, const char *file)

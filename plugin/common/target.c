@@ -4,6 +4,7 @@
 
 #include "arguments.h"
 #include "cleanup.h"
+#include "text.h"
 #include "utf8.h"
 
 #include <errno.h>
@@ -85,8 +86,6 @@ enum bottle_result target_new_instance(char instance[TARGET_INSTANCE_SIZE], stru
 enum bottle_result target_text(const char *backend, const char *slug, const char *instance,
                                char **text, struct failure *failure)
 {
-    if (asprintf(text, "%s:%s:%s", backend, slug, instance) >= 0)
-        return BOTTLE_OK;
-    *text = NULL;
-    return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
+    *text = text_format("%s:%s:%s", backend, slug, instance);
+    return *text ? BOTTLE_OK : failure_set(failure, BOTTLE_INTERNAL, "out of memory");
 }

@@ -21,3 +21,20 @@ char *text_close(struct text *text)
     free(text->buffer);
     return NULL;
 }
+
+char *text_format_arguments(const char *format, va_list arguments)
+{
+    char *text = NULL;
+
+    return vasprintf(&text, format, arguments) < 0 ? NULL : text;
+}
+
+char *text_format(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    char *text = text_format_arguments(format, arguments);
+    va_end(arguments);
+    return text;
+}

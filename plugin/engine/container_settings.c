@@ -12,6 +12,7 @@
 #include "json_object.h"
 #include "labels.h"
 #include "options.h"
+#include "text.h"
 #include "utf8.h"
 
 #include <stdio.h>
@@ -180,9 +181,7 @@ bool container_add_network(json_object *body, json_object *network)
 
 bool container_share_network(json_object *body, const char *id)
 {
-    CLEANUP_FREE char *mode = NULL;
+    CLEANUP_FREE char *mode = text_format(NETWORK_OF "%s", id);
 
-    if (asprintf(&mode, NETWORK_OF "%s", id) < 0)
-        mode = NULL;
     return mode && object_add_text(object_member(body, "HostConfig"), "NetworkMode", mode);
 }

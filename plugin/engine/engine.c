@@ -12,6 +12,7 @@
 
 #include "cleanup.h"
 #include "json_object.h"
+#include "text.h"
 #include "utf8.h"
 
 #include <stdarg.h>
@@ -51,7 +52,6 @@ static enum bottle_result take_address(struct engine *engine, const char *addres
     const char *tls = secure_getenv("DOCKER_TLS_VERIFY");
     const char *socket_path = address + strlen(UNIX_SCHEME);
     const char *place = address + strlen(TCP_SCHEME);
-    int printed;
 
     if (!(engine->address = strdup(address)))
         return out_of_memory(failure);
@@ -69,10 +69,8 @@ static enum bottle_result take_address(struct engine *engine, const char *addres
                            "DOCKER_TLS_VERIFY is set, and ssh_gate speaks no TLS to an engine; use "
                            "its unix socket, or forward that: ssh -L /PATH:/var/run/docker.sock");
     const char *port = strrchr(place, ':');
-    printed = asprintf(&engine->base_url, "http://%s%s", place,
-                       port && !strchr(port, ']') ? "" : DEFAULT_PORT);
-    if (printed < 0)
-        engine->base_url = NULL;
+    engine->base_url =
+        text_format("http://%s%s", place, port && !strchr(port, ']') ? "" : DEFAULT_PORT);
     return engine->base_url ? BOTTLE_OK : out_of_memory(failure);
 }
 
@@ -193,14 +191,10 @@ enum bottle_result engine_call(struct engine *engine, const char *method, json_o
     va_list arguments;
 
     va_start(arguments, path_format);
-    int printed = vasprintf(&path, path_format, arguments);
+    path = text_format_arguments(path_format, arguments);
     va_end(arguments);
-    if (printed < 0)
-        path = NULL;
-    if (!path || asprintf(&versioned, "%s%s", engine->api_version, path) < 0) {
-        versioned = NULL;
+    if (!path || !(versioned = text_format("%s%s", engine->api_version, path)))
         return out_of_memory(failure);
-    }
     const char *text = body ? json_object_to_json_string(body) : NULL;
     struct collected collected = {0};
     const struct exchange exchange = {
@@ -229,13 +223,10 @@ enum bottle_result engine_list(struct engine *engine, enum engine_kind kind, jso
     va_list arguments;
 
     va_start(arguments, label_format);
-    int printed = vasprintf(&labels, label_format, arguments);
+    labels = text_format_arguments(label_format, arguments);
     va_end(arguments);
-    if (printed < 0)
-        labels = NULL;
-    if (!labels || asprintf(&filter, "{\"label\": %s}", labels) < 0)
-        filter = NULL;
-    if (!filter || !(escaped = engine_escape(filter)))
+    if (!labels || !(filter = text_format("{\"label\": %s}", labels)) ||
+        !(escaped = engine_escape(filter)))
         return out_of_memory(failure);
     enum bottle_result result = engine_call(
         engine, "GET", NULL, list, failure,

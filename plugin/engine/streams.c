@@ -20,6 +20,7 @@
 #include "host_log.h"
 #include "json_object.h"
 #include "tar.h"
+#include "text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -162,10 +163,9 @@ enum bottle_result engine_put_files(struct engine *engine, const char *container
 
     if (result != BOTTLE_OK)
         return result;
-    if (asprintf(&path, "%s/containers/%s/archive?path=%%2F", engine->api_version, container) < 0) {
-        path = NULL;
+    path = text_format("%s/containers/%s/archive?path=%%2F", engine->api_version, container);
+    if (!path)
         return out_of_memory(failure);
-    }
     const struct exchange exchange = {.method = "PUT",
                                       .path = path,
                                       .content_type = "application/x-tar",
@@ -254,10 +254,9 @@ enum bottle_result engine_load_image(struct engine *engine, const char *referenc
 
     if (result != BOTTLE_OK)
         return result;
-    if (asprintf(&path, "%s/images/load?quiet=1", engine->api_version) < 0) {
-        path = NULL;
+    path = text_format("%s/images/load?quiet=1", engine->api_version);
+    if (!path)
         return out_of_memory(failure);
-    }
     const struct exchange exchange = {.method = "POST",
                                       .path = path,
                                       .content_type = "application/x-tar",
@@ -276,11 +275,9 @@ enum bottle_result engine_pull_image(struct engine *engine, const struct bottle_
     bool has_version = strpbrk(last ? last : reference, ":@") != NULL;
 
     /* Without a tag the engine would pull every one that there is. */
-    if (!name || asprintf(&path, "%s/images/create?fromImage=%s%s", engine->api_version, name,
-                          has_version ? "" : "&tag=latest") < 0) {
-        path = NULL;
+    if (!name || !(path = text_format("%s/images/create?fromImage=%s%s", engine->api_version, name,
+                                      has_version ? "" : "&tag=latest")))
         return out_of_memory(failure);
-    }
     const struct exchange exchange = {.method = "POST", .path = path, .stall_s = PULL_STALL_S};
     return exchange_with_progress(engine, host, reference, exchange, failure);
 }
@@ -304,14 +301,12 @@ static enum bottle_result run_exec(struct engine *engine, const char *id, char *
                                    struct failure *failure)
 {
     static const char START[] = "{\"Detach\":false,\"Tty\":false}";
-    CLEANUP_FREE char *path = NULL;
+    CLEANUP_FREE char *path = text_format("%s/exec/%s/start", engine->api_version, id);
     struct collected collected = {0};
     struct frames frames = {.take = collect, .context = &collected};
 
-    if (asprintf(&path, "%s/exec/%s/start", engine->api_version, id) < 0) {
-        path = NULL;
+    if (!path)
         return out_of_memory(failure);
-    }
     const struct exchange exchange = {.method = "POST",
                                       .path = path,
                                       .content_type = "application/json",
@@ -356,16 +351,14 @@ enum bottle_result engine_follow_log(struct engine *engine, const char *containe
                                      int64_t timeout_ms, bool (*take)(void *context, char *line),
                                      void *context, struct failure *failure)
 {
-    CLEANUP_FREE char *path = NULL;
+    CLEANUP_FREE char *path = text_format("%s/containers/%s/logs?follow=1&stdout=1&stderr=1",
+                                          engine->api_version, container);
     CLEANUP_FREE char *buffer = malloc(MAX_LINE + 1);
     struct lines lines = {.buffer = buffer, .take = take, .context = context};
     struct frames frames = {.take = feed_log, .context = &lines};
 
-    if (!buffer || asprintf(&path, "%s/containers/%s/logs?follow=1&stdout=1&stderr=1",
-                            engine->api_version, container) < 0) {
-        path = NULL;
+    if (!path || !buffer)
         return out_of_memory(failure);
-    }
     const struct exchange exchange = {.method = "GET",
                                       .path = path,
                                       .timeout_ms = timeout_ms,

@@ -23,6 +23,7 @@
 #include "options.h"
 #include "program.h"
 #include "stage_dir.h"
+#include "text.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -98,16 +99,15 @@ static enum bottle_result run_program(struct native_start *start, json_object *r
                                       struct failure *failure)
 {
     const char *address = start->plan->internal_network;
-    CLEANUP_FREE char *config = NULL;
-    CLEANUP_FREE char *variable = NULL;
+    CLEANUP_FREE char *config = text_format("%s/" ACTIVE_FILE, start->plan->stage_dir);
+    CLEANUP_FREE char *variable = text_format(
+        CLAIM_VARIABLE "=%s", json_object_to_json_string_ext(record, JSON_C_TO_STRING_PLAIN));
     char listen[64];
     CLEANUP_FD int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
     (void)snprintf(listen, sizeof listen, strchr(address, ':') ? "[%s]:%d" : "%s:%d", address,
                    PROXY_PORT);
-    if (null_fd < 0 || asprintf(&config, "%s/" ACTIVE_FILE, start->plan->stage_dir) < 0 ||
-        asprintf(&variable, CLAIM_VARIABLE "=%s",
-                 json_object_to_json_string_ext(record, JSON_C_TO_STRING_PLAIN)) < 0)
+    if (null_fd < 0 || !config || !variable)
         return failure_set(failure, BOTTLE_INTERNAL, "descriptors or memory ran out");
     char *const arguments[] = {"pipelock", "run", "--listen", listen, "--config", config, NULL};
     char *const environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin", variable, NULL};
