@@ -121,7 +121,12 @@ static struct engine *open_engine(int64_t timeout_ms)
     cr_assert_eq(pthread_create(&server, NULL, serve, NULL), 0);
     (void)snprintf(host, sizeof host, "unix://%s", address.sun_path);
     cr_assert_eq(setenv("DOCKER_HOST", host, 1), 0);
-    cr_assert_eq(engine_open(timeout_ms, &engine, &failure), BOTTLE_OK, "%s", failure.message);
+    /* A machine that is busy may take longer than a short timeout to answer the greeting. */
+    enum bottle_result result;
+    do
+        result = engine_open(timeout_ms, &engine, &failure);
+    while (result == BOTTLE_TIMEOUT);
+    cr_assert_eq(result, BOTTLE_OK, "%s", failure.message);
     return engine;
 }
 
@@ -223,6 +228,32 @@ Test(engine, what_is_no_answer_is_an_error)
                   result);
         cr_expect_not_null(strstr(failure.message, "GET /v1.41/things/x"), "row %zu: %s", i,
                            failure.message);
+    }
+}
+
+/* libcurl 7.88 would read freed memory at the second such line, of a head or of what follows a body. */
+Test(engine, a_header_that_goes_on_in_a_second_line_is_an_error)
+{
+    static const char *const rows[] = {
+        "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n d\r\n e\r\nContent-Length: 2\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\n a: b\r\n\tc: d\r\n\te: f\r\nContent-Length: 2\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\nA: b\r\n \r\n \r\n \r\nContent-Length: 2\r\n\r\n{}",
+        "HTTP/1.1 103 Hints\r\nA: b\r\n c\r\n d\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: "
+        "2\r\n\r\n{}",
+        (CHUNKED "2\r\n{}\r\n0\r\nA: b\r\n c\r\n d\r\n e\r\n\r\n"),
+    };
+    CLEANUP_ENGINE struct engine *engine = open_engine(10000);
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        CLEANUP_JSON json_object *got = NULL;
+        struct failure failure = {0};
+        answer_with(rows[i], MIB);
+        cr_expect_eq(call(engine, &got, &failure), BOTTLE_UNAVAILABLE, "row %zu", i);
+        cr_expect_not_null(strstr(failure.message, "GET /v1.41/things/x: "), "row %zu: %s", i,
+                           failure.message);
+        /* The engine is of use as before. */
+        answer_with("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", MIB);
+        cr_expect_eq(call(engine, &got, &failure), BOTTLE_OK, "row %zu: %s", i, failure.message);
     }
 }
 

@@ -2,8 +2,12 @@
 /*
  * connection.c: one request, one answer.
  *
- * All of an engine's exchanges go through one libcurl handle, which keeps the connection open between
- * them.  An answer with a status of 400 or more is a refusal: its body has the engine's own words
+ * Each exchange has a libcurl handle and a connection of its own.  A handle that is used again would keep
+ * the connection open, which saves little on a unix socket; but libcurl sends a request once more whose
+ * connection breaks then, whatever the engine has made of it, and libcurl 7.88 may read headers of the
+ * exchange before, which it has freed.
+ *
+ * An answer with a status of 400 or more is a refusal: its body has the engine's own words
  * ({"message": …}), which become the failure's.  Any other body goes to the caller as it comes.
  *
  * libcurl is told to leave the process alone: no signals (CURLOPT_NOSIGNAL), no proxy from the
@@ -13,6 +17,7 @@
 
 #include "cleanup.h"
 #include "json_object.h"
+#include "text.h"
 #include "utf8.h"
 
 #include <errno.h>
@@ -60,16 +65,18 @@ bool collect(void *context, const char *bytes, size_t length)
 
 struct transfer {
     struct engine *engine;
+    CURL *curl;
     const struct exchange *exchange;
     bool enough;
+    bool has_folded_header;
     struct collected refusal;
 };
 
-static long http_status(const struct engine *engine)
+static long http_status(const struct transfer *transfer)
 {
     long status = 0;
 
-    if (engine->library.easy_getinfo(engine->curl, CURLINFO_RESPONSE_CODE, &status))
+    if (transfer->engine->library.easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &status))
         return 0;
     return status;
 }
@@ -81,7 +88,7 @@ static size_t receive(char *bytes, size_t size, size_t count, void *context)
     const struct exchange *exchange = transfer->exchange;
     size_t length = size * count;
 
-    if (http_status(transfer->engine) >= 400) {
+    if (http_status(transfer) >= 400) {
         if (transfer->refusal.length + length <= MAX_REFUSAL)
             (void)collect(&transfer->refusal, bytes, length); /* without it the status must do */
         return length;
@@ -93,13 +100,22 @@ static size_t receive(char *bytes, size_t size, size_t count, void *context)
     return length;
 }
 
-/* CURLOPT_HEADERFUNCTION: a line with its end, which is no string. */
+/*
+ * CURLOPT_HEADERFUNCTION: a line with its end, which is no string.
+ *
+ * A line that goes on with the one before (obsolete line folding, RFC 9112 §5.2) ends the transfer: no engine
+ * sends one, and libcurl 7.88 reads freed memory at the second of them.  It calls this between the two.
+ */
 static size_t receive_header(char *line, size_t size, size_t count, void *context)
 {
     static const char NAME[] = "Api-Version:", PODMAN[] = "Libpod-API-Version:";
-    struct engine *engine = context;
+    struct transfer *transfer = context;
+    struct engine *engine = transfer->engine;
     size_t length = size * count;
 
+    transfer->has_folded_header = length > 0 && (line[0] == ' ' || line[0] == '\t');
+    if (transfer->has_folded_header)
+        return 0;
     if (length >= sizeof PODMAN && strncasecmp(line, PODMAN, sizeof PODMAN - 1) == 0)
         engine->is_podman = true;
     if (length < sizeof NAME || strncasecmp(line, NAME, sizeof NAME - 1) != 0)
@@ -146,11 +162,12 @@ static enum bottle_result refuse(const struct transfer *transfer, long status,
                        status);
 }
 
-static enum bottle_result cannot_connect(const struct engine *engine, struct failure *failure)
+static enum bottle_result cannot_connect(const struct transfer *transfer, struct failure *failure)
 {
+    const struct engine *engine = transfer->engine;
     long error = 0;
 
-    if (engine->library.easy_getinfo(engine->curl, CURLINFO_OS_ERRNO, &error))
+    if (engine->library.easy_getinfo(transfer->curl, CURLINFO_OS_ERRNO, &error))
         error = 0;
     if (error == EACCES || error == EPERM)
         return failure_set(failure, BOTTLE_DENIED,
@@ -170,10 +187,12 @@ static enum bottle_result break_off(const struct transfer *transfer, CURLcode co
     const char *reason =
         engine->curl_error[0] ? engine->curl_error : engine->library.easy_strerror(code);
 
+    if (transfer->has_folded_header)
+        reason = "a header of the answer goes on in a second line";
     if (code == CURLE_OUT_OF_MEMORY)
         return failure_set(failure, BOTTLE_INTERNAL, "libcurl: out of memory");
     if (code == CURLE_COULDNT_CONNECT)
-        return cannot_connect(engine, failure);
+        return cannot_connect(transfer, failure);
     return failure_set(failure,
                        code == CURLE_OPERATION_TIMEDOUT ? BOTTLE_TIMEOUT : BOTTLE_UNAVAILABLE,
                        "engine %s: %s %.*s: %s; see what the engine itself says", engine->address,
@@ -186,9 +205,8 @@ static bool set_options(struct transfer *transfer, const char *url, struct curl_
     struct engine *engine = transfer->engine;
     const struct exchange *exchange = transfer->exchange;
     __typeof__(&curl_easy_setopt) set = engine->library.easy_setopt;
-    CURL *curl = engine->curl;
+    CURL *curl = transfer->curl;
 
-    engine->library.easy_reset(curl); /* keeps the connection */
     engine->curl_error[0] = '\0';
     return !set(curl, CURLOPT_ERRORBUFFER, engine->curl_error) &&
            !set(curl, CURLOPT_NOSIGNAL, 1L) && !set(curl, CURLOPT_PROXY, "") &&
@@ -202,7 +220,7 @@ static bool set_options(struct transfer *transfer, const char *url, struct curl_
            !set(curl, CURLOPT_LOW_SPEED_TIME, exchange->stall_s) &&
            !set(curl, CURLOPT_LOW_SPEED_LIMIT, exchange->stall_s > 0 ? 1L : 0L) &&
            !set(curl, CURLOPT_HEADERFUNCTION, receive_header) &&
-           !set(curl, CURLOPT_HEADERDATA, engine) && !set(curl, CURLOPT_WRITEFUNCTION, receive) &&
+           !set(curl, CURLOPT_HEADERDATA, transfer) && !set(curl, CURLOPT_WRITEFUNCTION, receive) &&
            !set(curl, CURLOPT_WRITEDATA, transfer);
 }
 
@@ -215,8 +233,8 @@ static bool set_body(const struct transfer *transfer)
 
     if (strcmp(exchange->method, "GET") == 0)
         return true;
-    return !set(engine->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)exchange->length) &&
-           !set(engine->curl, CURLOPT_POSTFIELDS, exchange->content_type ? exchange->bytes : "");
+    return !set(transfer->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)exchange->length) &&
+           !set(transfer->curl, CURLOPT_POSTFIELDS, exchange->content_type ? exchange->bytes : "");
 }
 
 static struct curl_slist *make_headers(const struct engine *engine, const struct exchange *exchange)
@@ -237,22 +255,23 @@ static struct curl_slist *make_headers(const struct engine *engine, const struct
 enum bottle_result connection_exchange(struct engine *engine, const struct exchange *exchange,
                                        struct failure *failure)
 {
-    struct transfer transfer = {.engine = engine, .exchange = exchange};
-    CLEANUP_FREE char *url = NULL;
+    struct transfer transfer = {
+        .engine = engine, .curl = engine->library.easy_init(), .exchange = exchange};
+    CLEANUP_FREE char *url = text_format("%s%s", engine->base_url, exchange->path);
     struct curl_slist *headers = make_headers(engine, exchange);
     CURLcode code = CURLE_OUT_OF_MEMORY;
 
-    if (asprintf(&url, "%s%s", engine->base_url, exchange->path) < 0)
-        url = NULL;
-    if (url && headers && set_options(&transfer, url, headers) && set_body(&transfer))
-        code = engine->library.easy_perform(engine->curl);
-    engine->library.slist_free_all(headers);
+    if (transfer.curl && url && headers && set_options(&transfer, url, headers) &&
+        set_body(&transfer))
+        code = engine->library.easy_perform(transfer.curl);
 
     enum bottle_result result = BOTTLE_OK;
     if (code != CURLE_OK && !transfer.enough)
         result = break_off(&transfer, code, failure);
-    else if (http_status(engine) >= 400)
-        result = refuse(&transfer, http_status(engine), failure);
+    else if (http_status(&transfer) >= 400)
+        result = refuse(&transfer, http_status(&transfer), failure);
+    engine->library.easy_cleanup(transfer.curl); /* of NULL, too */
+    engine->library.slist_free_all(headers);
     free(transfer.refusal.bytes);
     return result;
 }

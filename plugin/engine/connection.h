@@ -9,7 +9,6 @@
 
 struct engine {
     struct curl_library library;
-    CURL *curl;
     char *address;     /* as in $DOCKER_HOST */
     char *socket_path; /* NULL: TCP */
     char *base_url;

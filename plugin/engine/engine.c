@@ -131,8 +131,6 @@ enum bottle_result engine_open(int64_t timeout_ms, struct engine **opened, struc
         take_address(engine, address && address[0] ? address : DEFAULT_SOCKET, failure);
     if (result == BOTTLE_OK)
         result = curl_library_load(&engine->library, failure);
-    if (result == BOTTLE_OK && !(engine->curl = engine->library.easy_init()))
-        result = failure_set(failure, BOTTLE_INTERNAL, "libcurl cannot start");
     if (result == BOTTLE_OK)
         result = greet(engine, failure);
     if (result == BOTTLE_OK)
@@ -147,8 +145,6 @@ void engine_close(struct engine **engine)
     *engine = NULL;
     if (!closed)
         return;
-    if (closed->curl)
-        closed->library.easy_cleanup(closed->curl);
     free(closed->address);
     free(closed->socket_path);
     free(closed->base_url);

@@ -12,7 +12,7 @@
  *     if (result == BOTTLE_OK)
  *         result = engine_call(engine, "GET", NULL, &network, failure, "/networks/%s", name);
  *
- * A struct engine is used by one thread at a time, and keeps no state but its connection.  libcurl
+ * A struct engine is used by one thread at a time, and keeps nothing of one call for the next.  libcurl
  * and libarchive are loaded when they are first needed (libraries.h).
  *
  * Results.  BOTTLE_OK: the engine did it, or had done it before (HTTP 304).  BOTTLE_NOT_FOUND,

@@ -23,9 +23,9 @@ struct symbol {
     }
 
 static const struct symbol CURL_SYMBOLS[] = {
-    CURL_SYMBOL(easy_init),    CURL_SYMBOL(easy_setopt),  CURL_SYMBOL(easy_perform),
-    CURL_SYMBOL(easy_getinfo), CURL_SYMBOL(easy_reset),   CURL_SYMBOL(easy_strerror),
-    CURL_SYMBOL(easy_cleanup), CURL_SYMBOL(slist_append), CURL_SYMBOL(slist_free_all),
+    CURL_SYMBOL(easy_init),    CURL_SYMBOL(easy_setopt),    CURL_SYMBOL(easy_perform),
+    CURL_SYMBOL(easy_getinfo), CURL_SYMBOL(easy_strerror),  CURL_SYMBOL(easy_cleanup),
+    CURL_SYMBOL(slist_append), CURL_SYMBOL(slist_free_all),
 };
 
 static const struct symbol ARCHIVE_SYMBOLS[] = {
