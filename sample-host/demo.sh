@@ -13,6 +13,7 @@ user=$(id -un)
 dir=$(mktemp -d)
 server=
 made_run_sshd=
+made_etc_hosts=
 failed=0
 
 clean_up() {
@@ -21,6 +22,7 @@ clean_up() {
         wait "$server" || true
     fi
     [ -z "$made_run_sshd" ] || rmdir /run/sshd
+    [ -z "$made_etc_hosts" ] || rm /etc/hosts
     rm -rf "$dir"
 }
 trap clean_up EXIT
@@ -49,8 +51,13 @@ choose_ports() {
     die 'found no free port on 127.0.0.1'
 }
 
-# sshd that runs as root wants /run/sshd, and refuses accounts that are locked unless PAM decides.
+# sshd that runs as root wants /run/sshd, and refuses accounts that are locked unless PAM decides.  A bottle's
+# hosts are mounted over /etc/hosts, which a system without any package of ours may lack.
 set_up_for_root() {
+    if [ ! -e /etc/hosts ]; then
+        : >/etc/hosts
+        made_etc_hosts=yes
+    fi
     if [ ! -d /run/sshd ]; then
         mkdir -m 755 /run/sshd
         made_run_sshd=yes
