@@ -17,10 +17,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define TEXT_SIZE   RELAY_MESSAGE_SIZE
-#define EVENT_COUNT 8 /* that write_all writes */
+#define EVENT_COUNT 9 /* that write_all writes */
 #define REPLACEMENT "\xef\xbf\xbd"
 
 /* events.c asks. */
@@ -28,6 +30,17 @@ bool control_claims_slug(const struct relay *relay)
 {
     (void)relay;
     return true;
+}
+
+/* What the calendar says; 0: the machine's clock. */
+static time_t set_time;
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    if (clock != CLOCK_REALTIME || set_time == 0)
+        return (int)syscall(SYS_clock_gettime, clock, now);
+    *now = (struct timespec){.tv_sec = set_time, .tv_nsec = 987654321};
+    return 0;
 }
 
 static struct relay relay;
@@ -64,6 +77,7 @@ static void write_all(const char *text)
     event_limit_reached(&relay.upstreams[0].limits, MAX_CONNECTIONS_PER_UPSTREAM, text);
     event_limit_over(&relay.upstreams[0].limits, MAX_CONNECTIONS_PER_UPSTREAM, 1, 1);
     event_notice(&relay, "notice", text);
+    event_violation(&relay, text, 1);
     event_stopped(&relay);
 }
 
@@ -71,18 +85,15 @@ static void write_all(const char *text)
 static char *write_events(const char *text, uint64_t *lost)
 {
     CLEANUP_FD int lines_fd = memfd_create("lines", MFD_CLOEXEC);
-    CLEANUP_FD int stderr_fd = dup(STDERR_FILENO);
     struct stat file;
 
     cr_assert_geq(lines_fd, 0);
-    cr_assert_geq(stderr_fd, 0);
     set_texts(text);
     relay.events_lost = 0;
     relay.events_together = true;
-    cr_assert_eq(dup2(lines_fd, STDERR_FILENO), STDERR_FILENO);
+    relay.events_fd = lines_fd;
     write_all(text);
     events_write(&relay);
-    cr_assert_eq(dup2(stderr_fd, STDERR_FILENO), STDERR_FILENO);
     *lost = relay.events_lost;
 
     cr_assert_eq(fstat(lines_fd, &file), 0);
@@ -216,5 +227,32 @@ Test(events, random_bytes)
             text[i] = (char)(rand_r(&seed) % 255 + 1);
         text[length] = '\0';
         (void)expect_events(text);
+    }
+}
+
+/* Each day of 500 years, at another time of the day. */
+Test(events, time_is_the_calendars)
+{
+    enum { DAY_S = 86400, DAYS = 500 * 366 };
+    CLEANUP_FD int lines_fd = memfd_create("lines", MFD_CLOEXEC);
+    char line[128], expected[128];
+    struct tm utc;
+
+    cr_assert_geq(lines_fd, 0);
+    relay.events_fd = lines_fd;
+    for (int day = 0; day < DAYS; day++) {
+        set_time = (time_t)day * DAY_S + 1 + (time_t)day * 7919 % (DAY_S - 1);
+        event_notice(&relay, "n", "");
+        ssize_t length = pread(lines_fd, line, sizeof line - 1, 0);
+        cr_assert_gt(length, 0);
+        line[length] = '\0';
+        cr_assert_not_null(gmtime_r(&set_time, &utc));
+        cr_assert_gt(strftime(expected, sizeof expected,
+                              "{\"time\":\"%Y-%m-%dT%H:%M:%S.987Z\",\"event\":\"n\",\"message\":"
+                              "\"\"}\n",
+                              &utc),
+                     0);
+        cr_assert_str_eq(line, expected);
+        cr_assert_eq(lseek(lines_fd, 0, SEEK_SET), 0);
     }
 }

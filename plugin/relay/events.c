@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * events.c: what happened, one JSON object a line on standard error.
+ * events.c: what happened, one JSON object a line in the event log (event_log.c).
  *
  * The lines of one turn of the loop are written together, at its end, or when the next one does not fit.
  *
- * Where standard error is a pipe whose reader has stopped, lines are lost and counted rather than
+ * Where the event log is a pipe whose reader has stopped, lines are lost and counted rather than
  * waited for; the next line that can be written says how many.  Where it is a file, only the
  * newest lines are kept when it has reached its limit, so that an agent that connects for ever
  * does not fill the disk.
@@ -21,25 +21,62 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #define EVENT_SIZE 4000 /* four host names and a message, escaped, fit */
+#define TIME_SIZE  25   /* "2026-01-31T23:59:59.999Z" */
+
+static void put_digits(char *to, int64_t value, size_t count)
+{
+    while (count-- > 0) {
+        to[count] = (char)('0' + value % 10);
+        value /= 10;
+    }
+}
+
+/* gmtime_r(3) is not for signal handlers.  A year begins in March here, so that the leap day is its last;
+   400 of them have the same length always (proleptic Gregorian calendar). */
+static void put_time(char text[TIME_SIZE])
+{
+    enum { DAY_S = 86400, DAYS_400_YEARS = 146097, DAYS_100_YEARS = 36524, DAYS_4_YEARS = 1461 };
+    enum { MARCH_OF_YEAR_0 = 719468 }; /* days before 1970 */
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now); /* for people; nothing is computed from it */
+    int64_t seconds = now.tv_sec > 0 ? now.tv_sec : 0;
+    int64_t days = seconds / DAY_S + MARCH_OF_YEAR_0;
+    int64_t year = days / DAYS_400_YEARS * 400;
+
+    days %= DAYS_400_YEARS;
+    int64_t century =
+        days / DAYS_100_YEARS < 4 ? days / DAYS_100_YEARS : 3; /* the last has a day more */
+    days -= century * DAYS_100_YEARS;
+    int64_t four = days / DAYS_4_YEARS;
+    days -= four * DAYS_4_YEARS;
+    int64_t single = days / 365 < 4 ? days / 365 : 3; /* the last has a day more */
+    days -= single * 365;
+    year += 100 * century + 4 * four + single;
+    int64_t month = (5 * days + 2) / 153; /* from March; five months have 153 days */
+    days -= (153 * month + 2) / 5;
+
+    memcpy(text, "YYYY-MM-DDThh:mm:ss.mmmZ", TIME_SIZE);
+    put_digits(text, month < 10 ? year : year + 1, 4);
+    put_digits(text + 5, month < 10 ? month + 3 : month - 9, 2);
+    put_digits(text + 8, days + 1, 2);
+    put_digits(text + 11, seconds % DAY_S / 3600, 2);
+    put_digits(text + 14, seconds % 3600 / 60, 2);
+    put_digits(text + 17, seconds % 60, 2);
+    put_digits(text + 20, now.tv_nsec / 1000000, 3);
+}
 
 static void begin(struct json_out *out, char *buffer, const char *event)
 {
-    struct timespec now;
-    struct tm utc;
-    char text[40];
+    char text[TIME_SIZE];
 
-    (void)clock_gettime(CLOCK_REALTIME, &now); /* for people; nothing is computed from it */
-    size_t length =
-        gmtime_r(&now.tv_sec, &utc) ? strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc) : 0;
-    (void)snprintf(text + length, sizeof text - length, ".%03ldZ", now.tv_nsec / 1000000);
-
+    put_time(text);
     json_out_init(out, buffer, EVENT_SIZE - 1); /* the newline has its place */
     json_out_begin(out, NULL, '{');
     json_out_string(out, "time", text);
@@ -54,7 +91,7 @@ static off_t keep_newest(struct relay *relay, off_t from)
 
     for (;;) {
         char *bytes = relay->io_buffer;
-        ssize_t length = pread(STDERR_FILENO, bytes, IO_BUFFER_SIZE, from);
+        ssize_t length = pread(relay->events_fd, bytes, IO_BUFFER_SIZE, from);
         if (length <= 0)
             break;
         from += length;
@@ -66,7 +103,7 @@ static off_t keep_newest(struct relay *relay, off_t from)
             length -= newline + 1 - bytes;
             bytes = newline + 1;
         }
-        if (pwrite(STDERR_FILENO, bytes, (size_t)length, to) != length)
+        if (pwrite(relay->events_fd, bytes, (size_t)length, to) != length)
             break;
         to += length;
     }
@@ -77,11 +114,11 @@ static off_t keep_newest(struct relay *relay, off_t from)
  * type: F_RDLCK to append, F_WRLCK to shorten, F_UNLCK.  False: another relay has it; does not wait.
  * A file system without locks is no reason to write nothing.
  */
-static bool lock_file(short type)
+static bool lock_file(const struct relay *relay, short type)
 {
     struct flock lock = {.l_type = type, .l_whence = SEEK_SET};
 
-    return !fcntl(STDERR_FILENO, F_OFD_SETLK, &lock) || (errno != EAGAIN && errno != EACCES);
+    return !fcntl(relay->events_fd, F_OFD_SETLK, &lock) || (errno != EAGAIN && errno != EACCES);
 }
 
 /*
@@ -98,23 +135,23 @@ static void bound_file(struct relay *relay, size_t next_length)
     relay->event_bytes_checked += next_length;
     if (relay->event_bytes_checked <= (size_t)half)
         return;
-    if (!lock_file(F_WRLCK))
+    if (!lock_file(relay, F_WRLCK))
         return; /* before the next line then */
     relay->event_bytes_checked = next_length;
-    flags = fcntl(STDERR_FILENO, F_GETFL);
-    if (!fstat(STDERR_FILENO, &file) && file.st_size > half && flags >= 0 &&
-        !fcntl(STDERR_FILENO, F_SETFL, flags & ~O_APPEND)) {
-        if (ftruncate(STDERR_FILENO, keep_newest(relay, file.st_size - half)))
+    flags = fcntl(relay->events_fd, F_GETFL);
+    if (!fstat(relay->events_fd, &file) && file.st_size > half && flags >= 0 &&
+        !fcntl(relay->events_fd, F_SETFL, flags & ~O_APPEND)) {
+        if (ftruncate(relay->events_fd, keep_newest(relay, file.st_size - half)))
             relay->events_lost++;
-        (void)fcntl(STDERR_FILENO, F_SETFL, flags); /* it took these flags before */
+        (void)fcntl(relay->events_fd, F_SETFL, flags); /* it took these flags before */
     }
-    (void)lock_file(F_UNLCK);
+    (void)lock_file(relay, F_UNLCK);
 }
 
 /* Returns how many bytes were written. */
-static size_t append(const char *lines, size_t length)
+static size_t append(const struct relay *relay, const char *lines, size_t length)
 {
-    ssize_t written = write(STDERR_FILENO, lines, length);
+    ssize_t written = write(relay->events_fd, lines, length);
 
     return written > 0 ? (size_t)written : 0;
 }
@@ -123,12 +160,12 @@ static size_t append_to_file(struct relay *relay, const char *lines, size_t leng
 {
     if (control_claims_slug(relay)) {
         bound_file(relay, length);
-        return append(lines, length);
+        return append(relay, lines, length);
     }
-    if (!lock_file(F_RDLCK))
+    if (!lock_file(relay, F_RDLCK))
         return 0;
-    size_t written = append(lines, length);
-    (void)lock_file(F_UNLCK);
+    size_t written = append(relay, lines, length);
+    (void)lock_file(relay, F_UNLCK);
     return written;
 }
 
@@ -136,31 +173,31 @@ static size_t append_to_file(struct relay *relay, const char *lines, size_t leng
  * Of a line that the disk took only a part of nothing stays, or the next one would be glued to it; unless
  * another relay has written to the file since.
  */
-static void take_back(const char *part, size_t length)
+static void take_back(const struct relay *relay, const char *part, size_t length)
 {
     char last[PIPE_BUF];
     struct stat file;
 
-    if (length == 0 || !lock_file(F_WRLCK))
+    if (length == 0 || !lock_file(relay, F_WRLCK))
         return;
-    if (!fstat(STDERR_FILENO, &file) && file.st_size >= (off_t)length &&
-        pread(STDERR_FILENO, last, length, file.st_size - (off_t)length) == (ssize_t)length &&
+    if (!fstat(relay->events_fd, &file) && file.st_size >= (off_t)length &&
+        pread(relay->events_fd, last, length, file.st_size - (off_t)length) == (ssize_t)length &&
         memcmp(last, part, length) == 0)
-        (void)!ftruncate(STDERR_FILENO, file.st_size - (off_t)length); /* then it stays */
-    (void)lock_file(F_UNLCK);
+        (void)!ftruncate(relay->events_fd, file.st_size - (off_t)length); /* then it stays */
+    (void)lock_file(relay, F_UNLCK);
 }
 
 /* Returns how many of the lines are lost: a full disk takes a part, a pipe all or nothing. */
 static size_t write_lines(struct relay *relay, const char *lines, size_t length)
 {
     size_t written =
-        relay->events_in_file ? append_to_file(relay, lines, length) : append(lines, length);
+        relay->events_in_file ? append_to_file(relay, lines, length) : append(relay, lines, length);
     size_t lost = 0, part = 0;
 
     while (part < written && lines[written - 1 - part] != '\n')
         part++;
     if (relay->events_in_file)
-        take_back(lines + written - part, part);
+        take_back(relay, lines + written - part, part);
     for (size_t i = written; i < length; i++)
         lost += lines[i] == '\n';
     return lost;
@@ -323,6 +360,21 @@ void event_notice(struct relay *relay, const char *event, const char *message)
 
     begin(&out, buffer, event);
     json_out_string(&out, "message", message);
+    end(relay, &out);
+}
+
+void event_violation(struct relay *relay, const char *system_call, int number)
+{
+    char buffer[EVENT_SIZE];
+    struct json_out out;
+
+    begin(&out, buffer, "sandbox-violation");
+    if (system_call)
+        json_out_string(&out, "system_call", system_call);
+    else
+        json_out_null(&out, "system_call");
+    json_out_integer(&out, "number", number);
+    relay->events_together = false; /* this is the last one */
     end(relay, &out);
 }
 

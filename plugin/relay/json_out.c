@@ -5,7 +5,6 @@
 
 #include "common/utf8.h"
 
-#include <stdio.h>
 #include <string.h>
 
 void json_out_init(struct json_out *out, char *buffer, size_t size)
@@ -45,7 +44,7 @@ static void put_quoted(struct json_out *out, const char *value)
     while (left > 0 && !out->overflow) {
         uint32_t code_point = 0;
         size_t length = utf8_decode(value, left, &code_point);
-        char escape[8];
+        static const char digits[] = "0123456789abcdef";
 
         if (length == 0) {
             put(out, "\xef\xbf\xbd", 3);
@@ -54,8 +53,13 @@ static void put_quoted(struct json_out *out, const char *value)
             put(out, "\\", 1);
             put(out, value, 1);
         } else if (is_control(code_point)) {
-            (void)snprintf(escape, sizeof escape, "\\u%04x", code_point);
-            put(out, escape, 6);
+            const char escape[] = {'\\',
+                                   'u',
+                                   digits[code_point >> 12 & 15],
+                                   digits[code_point >> 8 & 15],
+                                   digits[code_point >> 4 & 15],
+                                   digits[code_point & 15]};
+            put(out, escape, sizeof escape);
         } else {
             put(out, value, length);
         }
@@ -97,11 +101,17 @@ void json_out_string(struct json_out *out, const char *key, const char *value)
 
 void json_out_integer(struct json_out *out, const char *key, int64_t value)
 {
-    char text[24];
-    int length = snprintf(text, sizeof text, "%lld", (long long)value);
+    char text[24], *digit = text + sizeof text;
+    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
 
+    do {
+        *--digit = (char)('0' + left % 10);
+        left /= 10;
+    } while (left > 0);
+    if (value < 0)
+        *--digit = '-';
     put_key(out, key);
-    put(out, text, (size_t)length);
+    put(out, digit, (size_t)(text + sizeof text - digit));
 }
 
 void json_out_null(struct json_out *out, const char *key)

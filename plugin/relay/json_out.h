@@ -2,7 +2,8 @@
 /*
  * json_out.h: writes JSON into a buffer of fixed size; for event lines and the status.
  *
- * Nothing is allocated, because a line is written for every connection.  What does not fit sets
+ * Nothing is allocated, because a line is written for every connection, and every function is
+ * async-signal-safe (signal-safety(7)), because one is written by a signal handler.  What does not fit sets
  * overflow, and the text must then not be used.
  */
 #ifndef RELAY_JSON_OUT_H

@@ -125,7 +125,8 @@ static bool take_own_life(int first_foreign_fd)
     for (int number = 1; number < NSIG; number++)
         (void)signal(number, SIG_DFL); /* not for SIGKILL, SIGSTOP and those the C library keeps */
     if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGHUP, SIG_IGN) == SIG_ERR ||
-        sigemptyset(&none) || sigprocmask(SIG_SETMASK, &none, NULL) || chdir("/") ||
+        signal(SIGXFSZ, SIG_IGN) == SIG_ERR || sigemptyset(&none) ||
+        sigprocmask(SIG_SETMASK, &none, NULL) || chdir("/") ||
         prctl(PR_SET_NAME, "ssh-gate-relay", 0, 0, 0))
         return false;
     (void)umask(077);
@@ -153,6 +154,7 @@ int main(int argc, char **argv)
 
     if (argc > 2 && strcmp(argv[1], "control") == 0)
         return control_command(argc - 2, argv + 2);
+    relay.events_fd = STDERR_FILENO;
     if (!set_up(&relay, argc, argv))
         return EXIT_FAILURE;
     serve(&relay);

@@ -25,6 +25,12 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#ifdef __SANITIZE_ADDRESS__
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
+
 /* An IPv4 or IPv6 address with its port, a quarter of a sockaddr_storage. */
 union address {
     struct sockaddr any;
@@ -312,9 +318,11 @@ struct relay {
     struct watch signals;       /* signalfd(2) */
     struct watch launcher;      /* pidfd_open(2), with exit_with_launcher */
 
-    char sandbox_missing[96]; /* stages that this system has not; empty: none */
-    bool events_in_file;      /* not a pipe or a terminal */
-    bool events_together;     /* the loop runs; until then each line is written at once */
+    char sandbox_missing[96];  /* stages that this system has not; empty: none */
+    int events_fd;             /* the event log */
+    bool events_in_file;       /* not a pipe or a terminal */
+    struct watch library_text; /* what libraries print on standard error */
+    bool events_together;      /* the loop runs; until then each line is written at once */
     /* The lines of this turn; of so many bytes a pipe takes all or nothing (pipe(7)). */
     char event_lines[PIPE_BUF];
     size_t event_length;
@@ -362,7 +370,7 @@ void relay_drain(struct relay *relay, int64_t grace_ms, const char *why);
 void relay_stop(struct relay *relay, const char *reason);
 
 /*
- * events.c: one line each on descriptor 2, at the end of the turn, never waiting; the fields are in
+ * events.c: one line each in the event log, at the end of the turn, never waiting; the fields are in
  * README.md ("Events").
  */
 void event_started(struct relay *relay);
@@ -373,9 +381,14 @@ void event_limit_reached(const struct limits *limits, enum relay_limit limit, co
 void event_limit_over(const struct limits *limits, enum relay_limit limit, uint64_t refused,
                       int64_t duration_ms);
 void event_notice(struct relay *relay, const char *event, const char *message);
+/* The last one, written at once; for a signal handler.  system_call: NULL if it has no name here. */
+void event_violation(struct relay *relay, const char *system_call, int number);
 void event_stopped(struct relay *relay);
 /* Writes the lines of this turn. */
 void events_write(struct relay *relay);
+
+/* event_log.c, after loop_init(); until then events_fd is standard error.  False with errno set. */
+bool event_log_set_up(struct relay *relay);
 
 /*
  * sandbox.c: gives up what the loop does not need.  False, with reply filled in, if that is not

@@ -37,12 +37,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#ifdef __SANITIZE_ADDRESS__
-enum { SANITIZED = 1 };
-#else
-enum { SANITIZED = 0 };
-#endif
-
 #define BASE_MEMORY       ((rlim_t)32 << 20)
 #define CONNECTION_MEMORY ((rlim_t)8 << 10)
 

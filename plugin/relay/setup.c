@@ -536,22 +536,11 @@ static bool share_descriptors(struct relay *relay)
     return true;
 }
 
-/* Events must not stall the relay where standard error is a pipe or a terminal. */
-static bool set_up_events(struct relay *relay)
-{
-    int flags = fcntl(STDERR_FILENO, F_GETFL);
-    struct stat events;
-
-    relay->events_in_file = !fstat(STDERR_FILENO, &events) && S_ISREG(events.st_mode);
-    return flags >= 0 && !fcntl(STDERR_FILENO, F_SETFL, flags | O_NONBLOCK);
-}
-
 static bool start_loop(struct relay *relay, struct setup_reply *reply)
 {
     if (loop_init(&relay->loop))
         return fail_errno(reply, "epoll_create1");
     relay->started_ms = relay->loop.now_ms;
-    tzset(); /* else the first event line would read the time zone's file, behind the sandbox */
     list_init(&relay->connections);
     list_init(&relay->turns);
     list_init(&relay->discarded);
@@ -563,7 +552,7 @@ static bool start_loop(struct relay *relay, struct setup_reply *reply)
         reply->result = BOTTLE_INVALID;
         return false;
     }
-    if (!share_descriptors(relay) || !set_up_events(relay) || !watch_signals(relay) ||
+    if (!share_descriptors(relay) || !event_log_set_up(relay) || !watch_signals(relay) ||
         !watch_launcher(relay) || !control_watch(relay))
         return fail_errno(reply, "the relay cannot set itself up");
     listeners_watch(relay);

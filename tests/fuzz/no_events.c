@@ -54,6 +54,13 @@ void event_notice(struct relay *relay, const char *event, const char *message)
     (void)message;
 }
 
+void event_violation(struct relay *relay, const char *system_call, int number)
+{
+    (void)relay;
+    (void)system_call;
+    (void)number;
+}
+
 void event_stopped(struct relay *relay)
 {
     (void)relay;
