@@ -4,9 +4,13 @@
  *
  * The test plays that somebody: it stops the relay with ptrace(2), which root may, puts a system
  * call of its choice into the relay's registers and lets it run.  Each forbidden call must end the
- * process with SIGSYS; what Landlock forbids must fail.
+ * process with SIGSYS, and the event log must say which it was; what a library may try must fail, and so
+ * must what Landlock forbids.
+ *
+ * What the relay and its libraries need they must have: names are resolved here behind the whole sandbox.
  */
 #include "common/cleanup.h"
+#include "dns_server.h"
 #include "gate_fixture.h"
 #include "process.h"
 #include "tcp.h"
@@ -15,9 +19,11 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
@@ -29,6 +35,7 @@
 
 #define PORT        2200
 #define OTHER_PORT  2201
+#define NAME        "gitea.example"
 #define ROWS(table) (sizeof(table) / sizeof((table)[0]))
 
 static struct gate gate;
@@ -91,6 +98,17 @@ struct call {
     size_t memory_length;
 };
 
+/* Stopped by a SIGSYS that it is about to get; its handler is trapped as well.  The end's wait status. */
+static int see_it_end(int status)
+{
+    while (WIFSTOPPED(status)) {
+        long number = WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status); /* the single step's */
+        ptrace_must(PTRACE_CONT, NULL, (void *)number);
+        cr_assert_eq(waitpid(gate.relay, &status, __WALL), gate.relay);
+    }
+    return status;
+}
+
 /* Returns what the call returned, or -1000 - N if signal N ended the relay. */
 static long inject(const struct user_regs_struct *stopped, const struct call *call)
 {
@@ -117,6 +135,8 @@ static long inject(const struct user_regs_struct *stopped, const struct call *ca
     ptrace_must(PTRACE_SETREGS, NULL, &registers);
     ptrace_must(PTRACE_SINGLESTEP, NULL, NULL);
     cr_assert_eq(waitpid(gate.relay, &status, __WALL), gate.relay);
+    if (WIFSTOPPED(status) && WSTOPSIG(status) == SIGSYS)
+        status = see_it_end(status);
     if (WIFSIGNALED(status))
         return -1000 - WTERMSIG(status);
     cr_assert(WIFSTOPPED(status));
@@ -147,22 +167,41 @@ static void run_gate(void)
     gate_run(&gate, gate.upstream_address, PORT, "\"sandbox\": \"required\"");
 }
 
+static void expect_violation(const struct call *call)
+{
+    CLEANUP_JSON json_object *event = gate_event(&gate, "sandbox-violation", 0);
+
+    cr_expect_eq(member_number(event, "number"), call->number, "%s", call->name);
+    char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, (int)call->number);
+    cr_expect_str_eq(member_text(event, "system_call"), name, "%s", call->name);
+    free(name);
+}
+
+/* The gate went without a word to stop. */
+static void forget_gate(void)
+{
+    CLEANUP_FREE char *log = NULL;
+
+    cr_expect_eq(gate_try_stop(&gate, gate.target), BOTTLE_OK);
+    free(gate.target);
+    gate.target = NULL;
+    cr_assert_gt(asprintf(&log, "%s/ssh_gate_events.jsonl", gate.stage_dir), 0);
+    cr_assert_eq(unlink(log), 0);
+}
+
 Test(sandbox, forbidden_calls_end_the_relay)
 {
     static const char path[] = "/etc/passwd";
     const struct call calls[] = {
-        {"open a file", SYS_openat, {(unsigned long)AT_FDCWD, 0, O_RDONLY}, 2, path, sizeof path},
-        {"open a file", SYS_open, {0, O_RDONLY}, 1, path, sizeof path},
         {"execute a program", SYS_execve, {0, 0, 0}, 1, path, sizeof path},
         {"execute a descriptor", SYS_execveat, {0, 0, 0, 0}, 2, path, sizeof path},
         {"fork", SYS_fork, {0}, 0, NULL, 0},
         {"clone", SYS_clone, {SIGCHLD}, 0, NULL, 0},
         {"trace", SYS_ptrace, {PTRACE_TRACEME}, 0, NULL, 0},
         {"signal", SYS_kill, {1, 0}, 0, NULL, 0},
-        {"unix socket", SYS_socket, {AF_UNIX, SOCK_STREAM, 0}, 0, NULL, 0},
-        {"netlink socket", SYS_socket, {AF_NETLINK, SOCK_RAW, 0}, 0, NULL, 0},
         {"packet socket", SYS_socket, {AF_PACKET, SOCK_RAW, 0}, 0, NULL, 0},
         {"raw socket", SYS_socket, {AF_INET, SOCK_RAW, IPPROTO_ICMP}, 0, NULL, 0},
+        {"vsock socket", SYS_socket, {AF_VSOCK, SOCK_STREAM, 0}, 0, NULL, 0},
         {"bind", SYS_bind, {0, 0, 0}, 0, NULL, 0},
         {"listen", SYS_listen, {0, 0}, 0, NULL, 0},
         {"enter a namespace", SYS_setns, {0, 0}, 0, NULL, 0},
@@ -174,6 +213,8 @@ Test(sandbox, forbidden_calls_end_the_relay)
          NULL,
          0},
         {"make memory code", SYS_mprotect, {0, 4096, PROT_EXEC}, 0, NULL, 0},
+        {"wait for nobody", SYS_futex, {0, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, 0}, 0, NULL, 0},
+        {"return from a handler", SYS_rt_sigreturn, {0}, 0, NULL, 0},
         {"io_uring", SYS_io_uring_setup, {1, 0}, 0, NULL, 0},
         {"another filter", SYS_seccomp, {0, 0, 0}, 0, NULL, 0},
     };
@@ -182,10 +223,91 @@ Test(sandbox, forbidden_calls_end_the_relay)
     for (size_t i = 0; i < ROWS(calls); i++) {
         run_gate();
         const struct user_regs_struct stopped = seize();
-        cr_expect_eq(inject(&stopped, &calls[i]), -1000 - SIGSYS, "%s is not forbidden",
-                     calls[i].name);
-        gate_stop(&gate);
+        long result = inject(&stopped, &calls[i]);
+        cr_expect_eq(result, -1000 - SIGSYS, "%s: %ld", calls[i].name, result);
+        expect_violation(&calls[i]);
+        forget_gate();
     }
+}
+
+/* The number of another machine type's call is not taken for one of this. */
+Test(sandbox, another_machine_type_ends_the_relay)
+{
+    const struct call call = {"x32", 0x40000000 + SYS_getpid, {0}, 0, NULL, 0};
+
+    need_root();
+    run_gate();
+    const struct user_regs_struct stopped = seize();
+    cr_expect_eq(inject(&stopped, &call), -1000 - SIGSYS);
+    cr_expect_eq(gate_count_events(&gate, "sandbox-violation"), 0);
+    forget_gate();
+}
+
+/* What a library may try does not end the connections of all. */
+Test(sandbox, harmless_calls_fail)
+{
+    static const char path[] = "/etc/passwd";
+    static const struct {
+        struct call call;
+        long expected;
+    } rows[] = {
+        {{"open", SYS_open, {0, O_RDONLY}, 1, path, sizeof path}, -EACCES},
+        {{"openat", SYS_openat, {(unsigned long)AT_FDCWD, 0, 0}, 2, path, sizeof path}, -EACCES},
+        {{"stat", SYS_stat, {0, 0}, 1, path, sizeof path}, -EACCES},
+        {{"readlink", SYS_readlink, {0, 0, 0}, 1, path, sizeof path}, -EACCES},
+        {{"statx", SYS_statx, {(unsigned long)AT_FDCWD, 0, 0, 0}, 2, path, sizeof path}, -ENOSYS},
+        {{"ioctl", SYS_ioctl, {2, 0x5401 /* TCGETS */, 0}, 0, NULL, 0}, -ENOTTY},
+        {{"getuid", SYS_getuid, {0}, 0, NULL, 0}, -EPERM},
+        {{"uname", SYS_uname, {0}, 0, NULL, 0}, -EPERM},
+        {{"sysinfo", SYS_sysinfo, {0}, 0, NULL, 0}, -EPERM},
+        {{"prctl", SYS_prctl, {0}, 0, NULL, 0}, -EPERM},
+        {{"clock_nanosleep", SYS_clock_nanosleep, {0}, 0, NULL, 0}, -EPERM},
+        {{"tgkill", SYS_tgkill, {1, 1, 0}, 0, NULL, 0}, -EPERM},
+        {{"rt_sigaction", SYS_rt_sigaction, {SIGSYS, 0, 0, 8}, 0, NULL, 0}, -EPERM},
+        {{"mprotect", SYS_mprotect, {0, 4096, PROT_READ | PROT_WRITE}, 0, NULL, 0}, -ENOMEM},
+        {{"wake", SYS_futex, {0, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1}, 0, NULL, 0}, 0},
+        {{"unix socket", SYS_socket, {AF_UNIX, SOCK_STREAM, 0}, 0, NULL, 0}, -EAFNOSUPPORT},
+        {{"netlink socket", SYS_socket, {AF_NETLINK, SOCK_RAW, 0}, 0, NULL, 0}, -EAFNOSUPPORT},
+    };
+
+    need_root();
+    run_gate();
+    const struct user_regs_struct stopped = seize();
+    for (size_t i = 0; i < ROWS(rows); i++)
+        cr_expect_eq(inject(&stopped, &rows[i].call), rows[i].expected, "%s", rows[i].call.name);
+    release(&stopped);
+    cr_expect_eq(tcp_connect_error(gate.address, PORT), 0, "the relay does not go on");
+    cr_expect_eq(gate_count_events(&gate, "sandbox-violation"), 0);
+}
+
+/* ---- what is needed ---- */
+
+/* An answer in a packet, one that does not fit and comes over TCP, and none. */
+Test(sandbox, resolves_names)
+{
+    struct dns_server *dns = dns_start(gate.dns_address, NAME);
+    int upstream = tcp_listen(gate.upstream_address, PORT, 8);
+    char options[128];
+
+    (void)snprintf(options, sizeof options,
+                   "\"sandbox\": \"required\", \"dns_servers\": [\"%s:%d\"]", gate.dns_address,
+                   DNS_PORT);
+    gate_run(&gate, NAME, PORT, options);
+    dns_set(dns, &(struct dns_answer){.result = DNS_SERVER_FAILURE});
+    int client = tcp_connect(gate.address, PORT);
+    CLEANUP_FREE char *told = ssh_read_disconnect(client);
+    expect_part(told, NAME);
+    cr_assert_eq(close(client), 0);
+    for (int i = 0; i < 2; i++) {
+        dns_set(dns, &(struct dns_answer){.a = gate.upstream_address, .truncated = i == 1});
+        struct tcp_pair pair = tcp_through(gate.address, PORT, upstream);
+        tcp_close(&pair);
+    }
+    cr_expect_gt(dns_count_tcp_questions(dns), 0);
+    cr_expect_eq(gate_count_events(&gate, "sandbox-incomplete"), 0);
+    gate_stop(&gate);
+    dns_stop(dns);
+    cr_assert_eq(close(upstream), 0);
 }
 
 static struct sockaddr_in endpoint(uint16_t port)

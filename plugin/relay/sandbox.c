@@ -14,8 +14,15 @@
  *   Landlock            no file system access at all; TCP connections to the declared ports and to the DNS
  *                       servers' only, no TCP bind (Linux 6.7); no abstract sockets and no signals to
  *                       processes outside (Linux 6.12)
- *   seccomp             the system calls that sandbox_filter.c names, sockets of TCP and UDP only; any
- *                       other call ends the process
+ *   seccomp             the system calls that sandbox_filter.c names, sockets of TCP and UDP only; what a
+ *                       library may try without harm fails; any other call ends the process
+ *
+ * A call that ends the process raises SIGSYS first, whose handler writes the event `sandbox-violation`: a
+ * relay that a library's new version has killed must say so, or nobody finds out.  It gives an attacker
+ * nothing: the call was not made; the handler writes a line to the event log, which whoever has the process
+ * can do anyway, and then makes a forbidden call itself, at which the kernel, because SIGSYS is blocked in its
+ * handler, ends the process.  It never returns (rt_sigreturn(2) is forbidden), cannot be replaced
+ * (rt_sigaction(2) is refused), and a SIGSYS that is blocked or has no handler ends the process at once.
  *
  * Where the kernel lacks one of the last two, the relay runs without and says so, unless the start
  * option "sandbox" is "required".  Under AddressSanitizer, whose runtime needs more than the
@@ -30,7 +37,9 @@
 #include <linux/filter.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -48,6 +57,10 @@
 #define SCOPE_ABSTRACT_UNIX_SOCKET (1ULL << 0) /* ABI 6 */
 #define SCOPE_SIGNAL               (1ULL << 1)
 #define RULE_NET_PORT              2
+
+#ifndef SYS_SECCOMP /* of siginfo_t.si_code; not every C library's signal.h has it */
+#define SYS_SECCOMP 1
+#endif
 
 struct ruleset {
     uint64_t handled_access_fs, handled_access_net, scoped;
@@ -152,15 +165,45 @@ static bool enter_landlock(const struct relay *relay)
 
 /* ---- seccomp ---- */
 
-static bool enter_seccomp(void)
+/* The handler's; a handler gets no argument of ours. */
+static struct relay *handler_relay;
+
+/* NULL if this kernel's call was not known when the relay was built. */
+static const char *system_call_name(int number)
 {
+    static const char NAMES[] = {
+#include "sandbox_names.inc" /* one after the other, by number; sandbox_filter.c made it */
+    };
+    const char *name = NAMES;
+
+    for (; number > 0 && name < NAMES + sizeof NAMES; number--)
+        name += strlen(name) + 1;
+    return number == 0 && name < NAMES + sizeof NAMES && *name ? name : NULL;
+}
+
+/* Only functions that are async-signal-safe (signal-safety(7)). */
+static void end_with_word(int signal_number, siginfo_t *info, void *context)
+{
+    (void)signal_number;
+    (void)context;
+    if (info->si_code == SYS_SECCOMP) /* not somebody's kill(2) */
+        event_violation(handler_relay, system_call_name(info->si_syscall), info->si_syscall);
+    (void)syscall(SYS_getsid, 0); /* forbidden */
+    _exit(EXIT_FAILURE);          /* where there is no filter */
+}
+
+static bool enter_seccomp(struct relay *relay)
+{
+    struct sigaction action = {.sa_sigaction = end_with_word, .sa_flags = SA_SIGINFO};
     static const struct sock_filter FILTER[] = {
 #include "sandbox_filter.inc" /* sandbox_filter.c made it */
     };
     const struct sock_fprog program = {.len = sizeof FILTER / sizeof FILTER[0],
                                        .filter = (struct sock_filter *)FILTER};
 
-    return !syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+    handler_relay = relay;
+    return !sigfillset(&action.sa_mask) && !sigaction(SIGSYS, &action, NULL) &&
+           !syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
 }
 
 /* ---- the whole ---- */
@@ -185,7 +228,7 @@ bool sandbox_enter(struct relay *relay, struct setup_reply *reply)
         note_missing(relay, "Landlock and seccomp (built with AddressSanitizer)");
     if (!SANITIZED && !enter_landlock(relay))
         note_missing(relay, "Landlock");
-    if (!SANITIZED && !enter_seccomp())
+    if (!SANITIZED && !enter_seccomp(relay))
         note_missing(relay, "seccomp");
     if (relay->sandbox_missing[0] == '\0')
         return true;
