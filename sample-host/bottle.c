@@ -77,6 +77,12 @@ static bool add_plugin(struct plugins *plugins, const char *name, bool optional)
     if (result != BOTTLE_OK)
         return fail("%s", message != NULL ? message : "out of memory");
     const char *own_name = bottle_plugin_table(plugin)->name;
+    if (!grammar_word(own_name, WORD, WORD "-", NAME_MAX)) { /* it names a directory as well */
+        (void)fail("%s calls itself \"%s\": the name of a sidecar has letters, digits, '_' and '-'",
+                   bottle_plugin_path(plugin), own_name);
+        bottle_plugin_unload(plugin);
+        return false;
+    }
     const struct bottle_plugin *other = find_plugin(plugins, own_name);
     if (other != NULL) {
         (void)fail("%s and %s are both plugin %s: give one of them", bottle_plugin_path(other),
@@ -325,11 +331,11 @@ static bool set_networks(struct sidecar *sidecar, const struct bottle *bottle, c
         egress_network = own_egress;
     if (egress_network == NULL && strcmp(backend, "native") == 0)
         egress_network = "host";
-    if (internal_network == NULL)
+    if (internal_network == NULL || *internal_network == '\0')
         return fail("%s: backend %s needs --internal-network: an IP address of this machine, or "
                     "the path of a network namespace, such as /proc/PID/ns/net",
                     name, backend);
-    if (egress_network == NULL)
+    if (egress_network == NULL || *egress_network == '\0')
         return fail("%s: backend %s needs --egress-network: the network to dial from", name,
                     backend);
     return set_text(sidecar->plan, "internal_network", internal_network) &&
@@ -688,8 +694,8 @@ enum bottle_result bottle_swap_sidecar(struct bottle *bottle, struct sidecar **s
                    : BOTTLE_INTERNAL;
     if (moves)
         *swapped = sidecar = bottle_twin(bottle, sidecar);
-    (void)printf("%s swapped: %s took over from %s\n", text_member(sidecar->record, "sidecar"),
-                 text_member(sidecar->record, "target"), old_target);
+    print_line(stdout, "%s swapped: %s took over from %s", text_member(sidecar->record, "sidecar"),
+               text_member(sidecar->record, "target"), old_target);
     return set_short_target(sidecar, bottle) && state_save(directory, bottle) &&
                    bound_drain(sidecar, old_target, request->grace_ms)
                ? BOTTLE_OK

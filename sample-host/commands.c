@@ -15,21 +15,13 @@
 #include <stdio.h>
 #include <string.h>
 
-bool print_json(json_object *object)
-{
-    const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
-                                                                  JSON_C_TO_STRING_NOSLASHESCAPE);
-
-    return text != NULL ? puts(text) >= 0 : fail("out of memory");
-}
-
 int command_plugins(const struct request *request)
 {
     CLEANUP_PLUGINS struct plugins plugins = {0};
 
     if (!plugins_load(&plugins, request, true))
         return STATUS_FAILED;
-    (void)printf("%-16s %-9s %-5s %-16s %s\n", "NAME", "VERSION", "ABI", "BACKENDS", "PATH");
+    print_line(stdout, "%-16s %-9s %-5s %-16s %s", "NAME", "VERSION", "ABI", "BACKENDS", "PATH");
     for (size_t i = 0; i < plugins.count; i++) {
         const struct bottle_sidecar *table = bottle_plugin_table(plugins.loaded[i]);
         char abi[32];
@@ -40,8 +32,8 @@ int command_plugins(const struct request *request)
                            table->backends[j]);
         }
         (void)snprintf(abi, sizeof abi, "%" PRIu32 ".%" PRIu32, table->abi_major, table->abi_minor);
-        (void)printf("%-16s %-9s %-5s %-16s %s\n", table->name, table->version, abi, backends,
-                     bottle_plugin_path(plugins.loaded[i]));
+        print_line(stdout, "%-16s %-9s %-5s %-16s %s", table->name, table->version, abi, backends,
+                   bottle_plugin_path(plugins.loaded[i]));
     }
     return STATUS_OK;
 }
@@ -77,29 +69,23 @@ int command_plan(const struct request *request)
 
 /* ---- up ---- */
 
-static void print_upstream(json_object *upstream)
-{
-    struct failure text;
-
-    describe_upstream(upstream, " → ", &text);
-    (void)printf("    %s\n", text.message);
-}
-
 static void print_preflight(const struct bottle *bottle)
 {
-    (void)printf("bottle %s, slug %s\n", bottle->name, bottle->slug);
+    print_line(stdout, "bottle %s, slug %s", bottle->name, bottle->slug);
     for (size_t i = 0; i < bottle->count; i++) {
         const struct sidecar *sidecar = &bottle->sidecars[i];
         json_object *upstreams = json_object_object_get(sidecar->plan, "upstreams");
-        (void)printf("  %s: backend %s, internal network %s, egress network %s\n",
-                     text_member(sidecar->record, "sidecar"),
-                     text_member(sidecar->record, "backend"),
-                     text_member(sidecar->plan, "internal_network"),
-                     text_member(sidecar->plan, "egress_network"));
-        for (size_t j = 0; j < json_object_array_length(upstreams); j++)
-            print_upstream(json_object_array_get_idx(upstreams, j));
+        print_line(stdout, "  %s: backend %s, internal network %s, egress network %s",
+                   text_member(sidecar->record, "sidecar"), text_member(sidecar->record, "backend"),
+                   text_member(sidecar->plan, "internal_network"),
+                   text_member(sidecar->plan, "egress_network"));
+        for (size_t j = 0; j < json_object_array_length(upstreams); j++) {
+            struct failure text;
+            describe_upstream(json_object_array_get_idx(upstreams, j), " → ", &text);
+            print_line(stdout, "    %s", text.message);
+        }
         if (json_object_array_length(upstreams) == 0)
-            (void)printf("    nothing: not started\n");
+            print_line(stdout, "    nothing: not started");
     }
     (void)fflush(stdout);
 }
@@ -109,12 +95,12 @@ static void print_started(const struct sidecar *sidecar)
     const char *ssh_config = text_member(sidecar->plan, "ssh_config");
     CLEANUP_JSON json_object *status = NULL;
 
-    (void)printf("%s started: %s\n", text_member(sidecar->record, "sidecar"),
-                 text_member(sidecar->record, "target"));
+    print_line(stdout, "%s started: %s", text_member(sidecar->record, "sidecar"),
+               text_member(sidecar->record, "target"));
     if (ssh_config != NULL)
-        (void)printf("    for the agent: %s, and known_hosts beside it\n", ssh_config);
+        print_line(stdout, "    for the agent: %s, and known_hosts beside it", ssh_config);
     else if (sidecar_status(sidecar, &status) == BOTTLE_OK && text_member(status, "proxy") != NULL)
-        (void)printf("    for the agent: HTTPS_PROXY=%s\n", text_member(status, "proxy"));
+        print_line(stdout, "    for the agent: HTTPS_PROXY=%s", text_member(status, "proxy"));
 }
 
 static bool bring_up(struct bottle *bottle, const struct request *request,
@@ -157,7 +143,7 @@ static bool add_name(void *context, struct directory *directory, struct bottle *
 {
     const char **separator = context;
 
-    (void)fprintf(stderr, "%s%s (slug %s)", *separator, bottle->name, directory->name);
+    print_part(stderr, "%s%s (slug %s)", *separator, bottle->name, directory->name);
     *separator = ", ";
     return true;
 }
@@ -167,7 +153,7 @@ void say_not_up(const struct directory *root, const struct request *request)
     static const struct request all = {0};
     const char *separator = "; up: ";
 
-    (void)fprintf(stderr, "sample-host: bottle %s is not up", request->bottle);
+    print_part(stderr, "sample-host: bottle %s is not up", request->bottle);
     (void)state_walk(root, &all, add_name, &separator); /* it reports what it cannot read */
     (void)fputc('\n', stderr);
 }
@@ -215,8 +201,8 @@ static bool print_address(const struct sidecar *sidecar)
     if (result == BOTTLE_NOT_FOUND)
         return fail("%s has just ended", text_member(sidecar->record, "sidecar"));
     if (result == BOTTLE_OK)
-        (void)printf("%s address: %s\n", text_member(sidecar->record, "sidecar"),
-                     address != NULL ? address : "-");
+        print_line(stdout, "%s address: %s", text_member(sidecar->record, "sidecar"),
+                   address != NULL ? address : "-");
     return result == BOTTLE_OK;
 }
 
@@ -315,7 +301,7 @@ static bool take_down(void *context, struct directory *directory, struct bottle 
     if (!state_load(directory, bottle) || !bottle_attach(bottle, takedown->request, &plugins) ||
         !bottle_end(bottle, directory))
         return false;
-    (void)printf("bottle %s (slug %s) is down\n", bottle->name, bottle->slug);
+    print_line(stdout, "bottle %s (slug %s) is down", bottle->name, bottle->slug);
     return true;
 }
 

@@ -7,6 +7,9 @@
 # What there is to complete is asked of the program itself: commands and options of its --help, bottles of
 # the manifest and of what runs.
 
+# The options that take a value, which is no command.
+_sample_host_valued=' --plugin --manifest --slug --backend --internal-network --egress-network --options --events --grace '
+
 # _sample_host_bottles COMMAND...: COMMAND is the command line so far; --manifest counts.
 _sample_host_bottles() {
     local program=$1 i
@@ -19,6 +22,8 @@ _sample_host_bottles() {
     esac
     for ((i = 1; i < $#; i++)); do
         [ "${!i}" != --manifest ] || manifest=(--manifest "${*:i+1:1}")
+        # --manifest=FILE comes as three words.
+        [ "${manifest[*]}" != '--manifest =' ] || manifest=(--manifest "${*:i+2:1}")
     done
     # The message about a bottle that there is not lists those that there are.
     "$program" plan '' "${manifest[@]}" 2>&1 | sed -n 's/.* has no bottle ""; it has: //p' | tr ',' ' '
@@ -26,7 +31,7 @@ _sample_host_bottles() {
 
 _sample_host() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local program=${COMP_WORDS[0]} word command=
+    local program=${COMP_WORDS[0]} word command='' option=
     local -a before=("${COMP_WORDS[@]:1:COMP_CWORD-1}")
     COMPREPLY=()
     for word in "${before[@]}"; do
@@ -34,8 +39,22 @@ _sample_host() {
             mapfile -t COMPREPLY < <(compgen -c -f -- "$current")
             return
         }
-        [[ -n $command || $word == -* ]] || command=$word
+        if [[ $word == '=' ]]; then
+            continue
+        elif [[ $_sample_host_valued == *" $option "* ]]; then
+            option=
+        elif [[ $word == -* ]]; then
+            option=$word
+        else
+            [ -n "$command" ] || command=$word
+            option=
+        fi
     done
+    [[ $previous != '=' ]] || previous=${COMP_WORDS[COMP_CWORD - 2]}
+    [[ $current != '=' ]] || {
+        previous=${COMP_WORDS[COMP_CWORD - 1]}
+        current=
+    }
     case $previous in
     --plugin | --manifest | --events)
         mapfile -t COMPREPLY < <(compgen -f -- "$current")

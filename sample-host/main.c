@@ -9,6 +9,7 @@
 
 #include "cleanup.h"
 #include "json_text.h"
+#include "utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,20 +21,6 @@
 #include <unistd.h>
 
 /* ---- helpers ---- */
-
-bool fail(const char *format, ...)
-{
-    struct failure failure;
-    char text[2 * FAILURE_MESSAGE_SIZE];
-    va_list arguments;
-
-    va_start(arguments, format);
-    int len = vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    failure_format(&failure, "%s", len < 0 ? format : text);
-    (void)fprintf(stderr, "sample-host: %s\n", failure.message);
-    return false;
-}
 
 bool make_path(char path[PATH_MAX], const char *format, ...)
 {
@@ -92,8 +79,25 @@ bool set_member(json_object *object, const char *key, json_object *value)
     return fail("out of memory");
 }
 
+static bool is_utf8(const char *text)
+{
+    size_t left = strlen(text);
+
+    while (left > 0) {
+        uint32_t code_point;
+        size_t length = utf8_decode(text, left, &code_point);
+        if (length == 0)
+            return false;
+        text += length;
+        left -= length;
+    }
+    return true;
+}
+
 bool set_text(json_object *object, const char *key, const char *text)
 {
+    if (text != NULL && !is_utf8(text)) /* JSON could not be read back */
+        return fail("%s \"%s\" is no UTF-8: give another", key, text);
     return set_member(object, key, json_object_new_string(text));
 }
 
@@ -102,7 +106,7 @@ bool set_text(json_object *object, const char *key, const char *text)
 #define BIT(option)   (1u << (option))
 #define GRACE_MAX_S   604800 /* a week */
 #define FIRST_VALUE   256    /* what getopt_long(3) returns for the first option: no character */
-#define EVERY_COMMAND (BIT(OPTION_PLUGIN) | BIT(OPTION_HELP))
+#define EVERY_COMMAND (BIT(OPTION_PLUGIN) | BIT(OPTION_MANIFEST) | BIT(OPTION_HELP))
 
 static const struct option options[OPTION_COUNT + 1] = {
     [OPTION_PLUGIN] = {"plugin", required_argument, NULL, FIRST_VALUE + OPTION_PLUGIN},
@@ -123,16 +127,29 @@ static const struct option options[OPTION_COUNT + 1] = {
     [OPTION_HELP] = {"help", no_argument, NULL, FIRST_VALUE + OPTION_HELP},
 };
 
+/* What an option takes; NULL: no value. */
+static const char *const values[OPTION_COUNT] = {
+    [OPTION_PLUGIN] = "FILE",
+    [OPTION_MANIFEST] = "FILE",
+    [OPTION_SLUG] = "S",
+    [OPTION_BACKEND] = "B",
+    [OPTION_INTERNAL_NETWORK] = "N",
+    [OPTION_EGRESS_NETWORK] = "N",
+    [OPTION_OPTIONS] = "SIDECAR=JSON",
+    [OPTION_EVENTS] = "FILE",
+    [OPTION_GRACE] = "SECONDS",
+};
+
 static const char option_help[] =
-    "Every command takes:\n"
+    "Every command takes, before and after its name:\n"
     "  --plugin FILE       a plugin: a path, or a name that is looked for in $BOTTLE_SIDECAR_PATH "
     "and\n"
     "                      where sidecars are installed; may be repeated; default: the ssh_gate, "
     "and\n"
     "                      the pipelock if it is there, that came with this program\n"
+    "  --manifest FILE     what plan, up, swap and run read; default: claude-bottle.json\n"
     "  --help              this text; with COMMAND: more on that command\n";
 
-#define MANIFEST_HELP "  --manifest FILE     default: claude-bottle.json\n"
 #define SLUG_HELP                                                                                  \
     "  --slug S            the short name of this run, [a-z0-9][a-z0-9-]{0,39}; default: BOTTLE\n"
 #define OPTIONS_HELP                                                                               \
@@ -154,9 +171,9 @@ static const struct command {
     {"plugins", "plugins", "what is loaded: name, version, ABI, backends, path", "", 0, false,
      false, command_plugins},
     {"plan", "plan BOTTLE [OPTION]…", "prepare only, and print the plans as JSON",
-     MANIFEST_HELP SLUG_HELP
+     SLUG_HELP
      "\nThe files that the plans name are in a temporary directory, which is removed again.\n",
-     BIT(OPTION_MANIFEST) | BIT(OPTION_SLUG), true, false, command_plan},
+     BIT(OPTION_SLUG), true, false, command_plan},
     {"up", "up BOTTLE [--internal-network N] [OPTION]…", "start the bottle's sidecars",
      "  --internal-network N\n"
      "                      where the bottle reaches them.  Backend native: an IP address of this "
@@ -169,8 +186,8 @@ static const struct command {
      "                      network namespace.  Backend docker: the name of a network; default:\n"
      "                      claude-bottle-egress-SLUG, made if it is missing.  down removes what "
      "up made\n"
-     "  --backend B         default: each sidecar's first\n" MANIFEST_HELP SLUG_HELP OPTIONS_HELP,
-     BIT(OPTION_MANIFEST) | BIT(OPTION_SLUG) | BIT(OPTION_BACKEND) | BIT(OPTION_INTERNAL_NETWORK) |
+     "  --backend B         default: each sidecar's first\n" SLUG_HELP OPTIONS_HELP,
+     BIT(OPTION_SLUG) | BIT(OPTION_BACKEND) | BIT(OPTION_INTERNAL_NETWORK) |
          BIT(OPTION_EGRESS_NETWORK) | BIT(OPTION_OPTIONS),
      true, false, command_up},
     {"status", "status [BOTTLE] [OPTION]…", "what runs",
@@ -198,14 +215,14 @@ static const struct command {
      "  --grace SECONDS     cut what is open in the old sidecar after that time; default: it ends "
      "by\n"
      "                      itself, when its last connection does\n"
-     "  --slug S            only this run; default: every run of BOTTLE\n" MANIFEST_HELP
+     "  --slug S            only this run; default: every run of BOTTLE\n"
      "\nThe manifest is read anew.  Connections that are open stay with the old sidecar; new ones "
      "go "
      "to\n"
      "the new one, at the address that is printed.  If it cannot start, the old one goes on.  The "
      "exit\n"
      "status is 3 if BOTTLE is not up.\n",
-     BIT(OPTION_MANIFEST) | BIT(OPTION_SLUG) | BIT(OPTION_BACKEND) | BIT(OPTION_INTERNAL_NETWORK) |
+     BIT(OPTION_SLUG) | BIT(OPTION_BACKEND) | BIT(OPTION_INTERNAL_NETWORK) |
          BIT(OPTION_EGRESS_NETWORK) | BIT(OPTION_OPTIONS) | BIT(OPTION_GRACE),
      true, false, command_swap},
     {"down", "down BOTTLE|--orphans [OPTION]…", "stop the bottle's sidecars",
@@ -218,7 +235,7 @@ static const struct command {
      BIT(OPTION_SLUG) | BIT(OPTION_ORPHANS), true, true, command_down},
     {"run", "run BOTTLE [OPTION]… -- COMMAND [ARGUMENT]…",
      "run a command that reaches the bottle's sidecars and nothing else",
-     MANIFEST_HELP SLUG_HELP
+     SLUG_HELP
      "  --events FILE       append what the sidecars recorded, when COMMAND has "
      "ended\n" OPTIONS_HELP "\nCOMMAND has user, network and mount namespaces of its own, with "
      "nothing but loopback, where\n"
@@ -231,10 +248,20 @@ static const struct command {
      "\nThe exit status is COMMAND's, 128 + N if signal N ended it, 125 if sample-host itself "
      "failed,\n"
      "126 if COMMAND cannot be executed, 127 if there is no such COMMAND.\n",
-     BIT(OPTION_MANIFEST) | BIT(OPTION_SLUG) | BIT(OPTION_OPTIONS) | BIT(OPTION_EVENTS), true,
-     false, command_run},
+     BIT(OPTION_SLUG) | BIT(OPTION_OPTIONS) | BIT(OPTION_EVENTS), true, false, command_run},
 };
+#define USAGE_WIDTH   46
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
+
+/* How many bytes text has more than characters: a width of printf(3) counts bytes. */
+static int wider_in_bytes(const char *text)
+{
+    int bytes = 0;
+
+    for (; *text != '\0'; text++)
+        bytes += ((unsigned char)*text & 0xc0) == 0x80;
+    return bytes;
+}
 
 static int print_help(const struct command *command)
 {
@@ -245,7 +272,8 @@ static int print_help(const struct command *command)
     }
     (void)printf("usage: sample-host COMMAND\n\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        (void)printf("  %-46s %s\n", commands[i].usage, commands[i].summary);
+        (void)printf("  %-*s %s\n", USAGE_WIDTH + wider_in_bytes(commands[i].usage),
+                     commands[i].usage, commands[i].summary);
     (void)printf(
         "\n%s\nExit status: 0 done, 1 failed, 2 wrong usage, 3 not running (status, swap);\n"
         "run: see \"sample-host run --help\".\n",
@@ -273,7 +301,8 @@ static const struct command *find_command(const char *name)
         if (strcmp(commands[i].name, name) == 0)
             return &commands[i];
     }
-    (void)fail("unknown command \"%s\"; there are: plugins, plan, up, status, swap, down, run",
+    (void)fail("unknown command \"%s\"; there are: plugins, plan, up, status, swap, down, run "
+               "(--help says more)",
                name);
     return NULL;
 }
@@ -308,27 +337,58 @@ static bool take_grace(struct request *request, const char *argument)
     return true;
 }
 
+static bool fail_without_value(int option)
+{
+    return fail("--%s needs a value: give --%s %s", options[option].name, options[option].name,
+                values[option]);
+}
+
+/* Of an argument that getopt_long(3) does not take: it has set optopt. */
+static bool fail_option(const char *argument)
+{
+    size_t len = strcspn(argument, "=");
+    unsigned meant = 0;
+    char list[256];
+
+    if (optopt >= FIRST_VALUE)
+        return fail("--%s takes no value: give it without \"%s\"",
+                    options[optopt - FIRST_VALUE].name, argument + len);
+    if (optopt != 0)
+        return fail("unknown option -%c: there are none of one letter, but %s", optopt,
+                    list_options(BIT(OPTION_COUNT) - 1, list));
+    for (unsigned i = 0; len > 2 && i < OPTION_COUNT; i++) {
+        if (strncmp(options[i].name, argument + 2, len - 2) == 0)
+            meant |= BIT(i);
+    }
+    if (meant != 0)
+        return fail("option %s is ambiguous: give %s", argument, list_options(meant, list));
+    return fail("unknown option %s; there are: %s", argument,
+                list_options(BIT(OPTION_COUNT) - 1, list));
+}
+
+static bool take_option(struct request *request, int option)
+{
+    request->value[option] = optarg != NULL ? optarg : "";
+    if (option == OPTION_PLUGIN && request->plugin_count == SIDECAR_MAX)
+        return fail("--plugin may be given %d times at most", SIDECAR_MAX);
+    if (option == OPTION_PLUGIN)
+        request->plugins[request->plugin_count++] = request->value[option];
+    if (option == OPTION_OPTIONS)
+        return add_start_options(request, request->value[option]);
+    return option != OPTION_GRACE || take_grace(request, request->value[option]);
+}
+
 static bool take_options(int argc, char **argv, struct request *request)
 {
-    char list[256];
     int value;
 
     opterr = 0;
     while ((value = getopt_long(argc, argv, ":", options, NULL)) != -1) {
         if (value == ':')
-            return fail("%s needs a value", argv[optind - 1]);
+            return fail_without_value(optopt - FIRST_VALUE);
         if (value == '?')
-            return fail("option %s is unknown, ambiguous or takes no value; there are: %s",
-                        argv[optind - 1], list_options(BIT(OPTION_COUNT) - 1, list));
-        int option = value - FIRST_VALUE;
-        request->value[option] = optarg != NULL ? optarg : "";
-        if (option == OPTION_PLUGIN && request->plugin_count == SIDECAR_MAX)
-            return fail("--plugin may be given %d times at most", SIDECAR_MAX);
-        if (option == OPTION_PLUGIN)
-            request->plugins[request->plugin_count++] = request->value[option];
-        if (option == OPTION_OPTIONS && !add_start_options(request, request->value[option]))
-            return false;
-        if (option == OPTION_GRACE && !take_grace(request, request->value[option]))
+            return fail_option(argv[optind - 1]);
+        if (!take_option(request, value - FIRST_VALUE))
             return false;
     }
     return true;

@@ -127,8 +127,8 @@ static bool remove_one(struct engine *engine, enum engine_kind kind, json_object
     if (result != BOTTLE_OK && result != BOTTLE_NOT_FOUND)
         return fail("%s", failure.message);
     if (say)
-        (void)printf("%s %s is removed\n", kind == ENGINE_CONTAINERS ? "container" : "network",
-                     name_of(object));
+        print_line(stdout, "%s %s is removed", kind == ENGINE_CONTAINERS ? "container" : "network",
+                   name_of(object));
     return true;
 }
 

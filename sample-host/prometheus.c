@@ -36,7 +36,7 @@ struct metric {
 
 /* ---- samples ---- */
 
-/* The format has escapes for three characters; other control characters are nothing for a terminal. */
+/* The format has escapes for three characters; other harmful ones are nothing for a terminal. */
 static void print_label_value(const char *value)
 {
     size_t left = strlen(value);
@@ -51,7 +51,7 @@ static void print_label_value(const char *value)
             (void)fputs("\\n", stdout);
         } else if (code_point == '\\' || code_point == '"') {
             (void)printf("\\%c", (char)code_point);
-        } else if (is_control(code_point)) {
+        } else if (is_harmful(code_point)) {
             (void)fputs(REPLACEMENT, stdout);
         } else {
             (void)fwrite(value, length, 1, stdout);
@@ -113,9 +113,9 @@ static void print_up(const struct metric *metric, const struct subject *subject)
 static void print_uptime(const struct metric *metric, const struct subject *subject)
 {
     json_object *status = json_object_object_get(subject->record, "status");
-    json_object *uptime_ms = NULL;
+    json_object *uptime_ms = json_object_object_get(status, metric->key);
 
-    if (!json_object_object_get_ex(status, metric->key, &uptime_ms))
+    if (!json_object_is_type(uptime_ms, json_type_int))
         return;
     begin_sample(metric, "", subject, NULL, NULL);
     print_milliseconds(json_object_get_int64(uptime_ms));
@@ -124,9 +124,9 @@ static void print_uptime(const struct metric *metric, const struct subject *subj
 static void print_number(const struct metric *metric, const struct subject *subject,
                          const char *key, const char *label, const char *value)
 {
-    json_object *number = NULL;
+    json_object *number = json_object_object_get(subject->upstream, key);
 
-    if (!json_object_object_get_ex(subject->upstream, key, &number))
+    if (!json_object_is_type(number, json_type_int))
         return;
     begin_sample(metric, "", subject, label, value);
     (void)printf("%" PRId64 "\n", json_object_get_int64(number));

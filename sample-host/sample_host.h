@@ -2,8 +2,9 @@
 /*
  * sample_host.h: what the parts of sample-host share.
  *
- * main.c     the command line, and the small helpers at the top of this header
+ * main.c     the command line, and small helpers
  * commands.c the commands, but for the one that has a file of its own
+ * print.c    all that is printed for people
  * status.c   the command `status`; prometheus.c: its output for Prometheus
  * bottle.c   the manifest, the plugins, and a bottle's sidecars: prepare, start, swap, stop
  * state.c    what runs, written down where another shell finds it
@@ -21,6 +22,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum {
     STATUS_OK = 0,
@@ -64,8 +66,30 @@ struct request {
     char **command;             /* what follows "--", NULL-terminated; NULL: there is no "--" */
 };
 
+/* ---- print.c ---- */
+
+/*
+ * Prints one line, or a part of it that has no end.  Of what comes in through the arguments, harmful characters
+ * (utf8.h) are written as \xNN.
+ */
+void print_line(FILE *to, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void print_part(FILE *to, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* Prints "sample-host: MESSAGE", as one harmless line, on standard error.  Returns false. */
 bool fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Prints JSON, laid out for people. */
+bool print_json(json_object *object);
+
+struct failure;
+
+/*
+ * What people call an upstream: its alias, what stands between, and HOST:PORT, as far as it has them; else its
+ * JSON.
+ */
+void describe_upstream(json_object *upstream, const char *between, struct failure *text);
+
+/* ---- main.c ---- */
 
 /* Makes a path; a path that is too long is an error. */
 bool make_path(char path[PATH_MAX], const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -81,7 +105,7 @@ const char *text_member(json_object *object, const char *key);
 
 /* Takes value over, also when it cannot be added. */
 bool set_member(json_object *object, const char *key, json_object *value);
-bool set_text(json_object *object, const char *key, const char *text);
+bool set_text(json_object *object, const char *key, const char *text); /* UTF-8 */
 
 /* ---- bottle.c ---- */
 
@@ -242,18 +266,8 @@ bool networks_remove(const char *slug);
 /* Removes this user's containers and networks of slugs that are not written down; says which. */
 bool remove_orphans(const struct directory *root, const struct request *request);
 
-struct failure;
-
-/*
- * What people call an upstream (status.c): its alias, what stands between, and HOST:PORT, as far as it
- * has them; else its JSON.
- */
-void describe_upstream(json_object *upstream, const char *between, struct failure *text);
-
 /* ---- the commands: each returns the exit status ---- */
 
-/* Prints JSON for people. */
-bool print_json(json_object *object);
 /* Prints the gates of the "bottles" of `status --json` (prometheus.c). */
 void print_prometheus(json_object *bottles);
 /* Says that the request's bottle is not up, and what is. */

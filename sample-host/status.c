@@ -53,9 +53,11 @@ static bool wants_colours(void)
 /* ---- the table ---- */
 
 /* The sidecar's columns take as much as an upstream's name. */
-#define SIDECAR_FORMAT "%-16s %-16s %-10s %-8s %s%-11s%s %-20s"
+#define SIDECAR_FORMAT "%-16s %-16s %-10s %-8s "
+#define STATE_FORMAT   "%-11s"
+#define ADDRESS_FORMAT " %-20s"
 #define SIDECAR_WIDTH  86
-#define COUNTER_FORMAT " %5s %7s %7s %9s %9s %9s %9s  %s\n"
+#define COUNTER_FORMAT " %5s %7s %7s %9s %9s %9s %9s  %s"
 
 /* @text: receives the number as people read it, with a unit above 9999 bytes */
 static const char *format_bytes(int64_t bytes, char text[32])
@@ -92,13 +94,14 @@ static const char *format_count(int64_t count, char text[32])
     return text;
 }
 
-/* A number of an upstream; "-" if it has none. */
+/* An integer of an upstream; "-" if it has none. */
 static const char *number(json_object *object, const char *key,
                           const char *(*format)(int64_t value, char text[32]), char text[32])
 {
     json_object *value = NULL;
 
-    if (!json_object_object_get_ex(object, key, &value))
+    if (!json_object_object_get_ex(object, key, &value) ||
+        !json_object_is_type(value, json_type_int))
         return "-";
     return format(json_object_get_int64(value), text);
 }
@@ -113,21 +116,6 @@ static void describe_error(json_object *upstream, struct failure *text)
     else
         failure_format(text, "%s (%" PRId64 " s ago)", message,
                        json_object_get_int64(json_object_object_get(error, "ago_ms")) / 1000);
-}
-
-void describe_upstream(json_object *upstream, const char *between, struct failure *text)
-{
-    const char *alias = text_member(upstream, "bottle_host_alias");
-    const char *upstream_host = text_member(upstream, "upstream_host");
-    json_object *port = json_object_object_get(upstream, "upstream_port");
-
-    if (upstream_host == NULL)
-        failure_format(text, "%s", json_object_to_json_string(upstream));
-    else if (alias == NULL || port == NULL)
-        failure_format(text, "%s", upstream_host);
-    else
-        failure_format(text, strchr(upstream_host, ':') != NULL ? "%s%s[%s]:%s" : "%s%s%s:%s",
-                       alias, between, upstream_host, json_object_to_json_string(port));
 }
 
 static void print_upstream(json_object *upstream)
@@ -145,14 +133,14 @@ static void print_upstream(json_object *upstream)
 
     describe_upstream(upstream, " ", &name);
     describe_error(upstream, &error);
-    (void)printf("  %-*.*s" COUNTER_FORMAT, SIDECAR_WIDTH - 2, SIDECAR_WIDTH - 2, name.message,
-                 number(upstream, "connections_now", format_count, open),
-                 number(upstream, "connections_total", format_count, total),
-                 number(upstream, "connections_refused", format_count, refused),
-                 number(upstream, "bytes_up", format_bytes, up),
-                 number(upstream, "bytes_down", format_bytes, down),
-                 number(dial_time, "p50_us", format_duration, p50),
-                 number(dial_time, "p99_us", format_duration, p99), error.message);
+    print_line(stdout, "  %-*.*s" COUNTER_FORMAT, SIDECAR_WIDTH - 2, SIDECAR_WIDTH - 2,
+               name.message, number(upstream, "connections_now", format_count, open),
+               number(upstream, "connections_total", format_count, total),
+               number(upstream, "connections_refused", format_count, refused),
+               number(upstream, "bytes_up", format_bytes, up),
+               number(upstream, "bytes_down", format_bytes, down),
+               number(dial_time, "p50_us", format_duration, p50),
+               number(dial_time, "p99_us", format_duration, p99), error.message);
 }
 
 static const char *colour_of(const char *state)
@@ -171,9 +159,12 @@ static void print_sidecar(const struct listing *listing, const struct bottle *bo
     const char *state = text_member(record, "state");
     json_object *upstreams = json_object_object_get(status, "upstreams");
 
-    (void)printf(SIDECAR_FORMAT "\n", bottle->name, bottle->slug, text_member(record, "sidecar"),
-                 text_member(record, "backend"), listing->has_colours ? colour_of(state) : "",
-                 state, listing->has_colours ? PLAIN : "", address != NULL ? address : "-");
+    print_part(stdout, SIDECAR_FORMAT, bottle->name, bottle->slug, text_member(record, "sidecar"),
+               text_member(record, "backend"));
+    (void)fputs(listing->has_colours ? colour_of(state) : "", stdout);
+    print_part(stdout, STATE_FORMAT, state);
+    (void)fputs(listing->has_colours ? PLAIN : "", stdout);
+    print_line(stdout, ADDRESS_FORMAT, address != NULL ? address : "-");
     if (!json_object_is_type(upstreams, json_type_array))
         return;
     for (size_t i = 0; i < json_object_array_length(upstreams); i++)
@@ -182,9 +173,9 @@ static void print_sidecar(const struct listing *listing, const struct bottle *bo
 
 static void print_heading(void)
 {
-    (void)printf(SIDECAR_FORMAT COUNTER_FORMAT, "BOTTLE", "SLUG", "SIDECAR", "BACKEND", "", "STATE",
-                 "", "ADDRESS", "OPEN", "TOTAL", "REFUSED", "UP", "DOWN", "DIAL P50", "DIAL P99",
-                 "LAST ERROR");
+    print_line(stdout, SIDECAR_FORMAT STATE_FORMAT ADDRESS_FORMAT COUNTER_FORMAT, "BOTTLE", "SLUG",
+               "SIDECAR", "BACKEND", "STATE", "ADDRESS", "OPEN", "TOTAL", "REFUSED", "UP", "DOWN",
+               "DIAL P50", "DIAL P99", "LAST ERROR");
 }
 
 /* ---- asking ---- */

@@ -85,7 +85,7 @@ def expected_of(bottle, sidecar):
                                    ("ssh_gate_refused_total", "connections_refused", {}),
                                    ("ssh_gate_bytes_total", "bytes_up", {"direction": "up"}),
                                    ("ssh_gate_bytes_total", "bytes_down", {"direction": "down"})):
-            if member in upstream:
+            if isinstance(upstream.get(member), int):
                 yield name, {**labels, **more}, upstream[member]
         if "dial_time" in upstream:
             times = upstream["dial_time"] or {"p50_us": math.nan, "p99_us": math.nan, "sum_us": 0, "count": 0}
@@ -99,7 +99,8 @@ def expected_of(bottle, sidecar):
                    time.time() - error["ago_ms"] / 1000)
 
 def shown(text):
-    return re.sub("[\x00-\x09\x0b-\x1f\x7f-\x9f]", "\ufffd", text)
+    harmful = "\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+    return re.sub(f"[{harmful}]", "\ufffd", text)
 
 samples = read(sys.argv[2])
 for bottle in json.load(open(sys.argv[1]))["bottles"]:
@@ -176,10 +177,11 @@ survives_a_hostile_status() {
     local hostile
     hostile=$(/usr/bin/python3 -c '
 import json
-text = "".join(map(chr, range(1, 0x100))) + "\\n\"} 1\nssh_gate_up 7\n# HELP x\u2028\U0001f600"
+text = "".join(map(chr, range(1, 0x100))) + "\\n\"} 1\nssh_gate_up 7\n# HELP x\u2028\u202e\U0001f600"
 upstream = {"bottle_host_alias": text, "listen_port": 1, "connections_now": 2**53, "bytes_up": 0,
             "last_error": {"message": text, "ago_ms": 1}}
-few = {"bottle_host_alias": "few", "listen_port": 2, "dial_time": None, "last_error": None}
+few = {"bottle_host_alias": "few", "listen_port": 2, "dial_time": None, "last_error": None,
+       "connections_now": text, "connections_total": 1.5}
 print(json.dumps({"state": text, "uptime_ms": 1, "upstreams": [upstream, few]}))
 ')
     up --plugin "$scripted_gate" up "$bottle"

@@ -11,6 +11,7 @@ source "$(dirname "$0")/lib.sh" "$@"
 
 gate=$test_dir/build/plugin/ssh_gate.so
 scripted=$test_dir/build/plugin/scripted.so
+misnamed=$test_dir/build/plugin/misnamed.so
 
 host() {
     sample_host "$@"
@@ -55,6 +56,8 @@ lists_plugins() {
     host "$user" plugins | grep -Ex "ssh_gate +[0-9.]+ +1\.0 +native[a-z,]* +$gate"
     both "$user" plugins | grep -Ex "scripted +0\.1 +1\.0 +native,second +$scripted"
     fails_with "both plugin ssh_gate" host "$user" plugins --plugin "$gate" --plugin "$gate"
+    fails_with 'misnamed.so calls itself "../scripted": the name of a sidecar has letters' \
+        host "$user" plugins --plugin "$misnamed"
     fails_with "/nowhere.so" host "$user" plugins --plugin /nowhere.so
 }
 
@@ -106,6 +109,13 @@ completes() {
     done
     complete_words "$user" up '' | grep -x web
     complete_words "$user" up --manifest claude-bottle.json '' | grep -x web
+    complete_words "$user" --manifest claude-bottle.json up '' | grep -x web
+    complete_words "$user" --manifest = claude-bottle.json up '' | grep -x web
+    complete_words "$user" --manifest claude-bottle.json '' | grep -x swap
+    complete_words "$user" --manifest claude-bot | grep -x claude-bottle.json
+    complete_words "$user" --manifest = claude-bot | grep -x claude-bottle.json
+    complete_words "$user" --slug status st | grep -x status
+    complete_words "$user" status --m | grep -x -- --manifest
     complete_words "$user" up web --backend '' | grep -x docker
     complete_words "$user" status --w | grep -x -- --watch
     complete_words "$user" status --p | grep -x -- --prometheus
@@ -171,13 +181,17 @@ refuses_wrong_usage() {
     local user=$1
     usage_error "$user" 'there are: plugins, plan, up, status, swap, down, run'
     usage_error "$user" 'unknown command "start"; there are: plugins, plan, up, status, swap, down, run' start
-    usage_error "$user" 'option --colour is unknown' status --colour
+    usage_error "$user" 'unknown option --colour; there are: --plugin' status --colour
     usage_error "$user" '--slug' status --colour
-    usage_error "$user" 'option -x is unknown' status -x
-    usage_error "$user" '--manifest needs a value' plan web --manifest
-    usage_error "$user" 'takes no value' status --json=yes
-    usage_error "$user" 'status does not take --slug; it takes: --plugin, --json, --prometheus, --watch, --help' \
+    usage_error "$user" 'unknown option --colour=3; there are: --plugin' status --colour=3
+    usage_error "$user" 'unknown option -x: there are none of one letter' status -xy
+    usage_error "$user" 'option --p is ambiguous: give --plugin, --prometheus' status --p
+    usage_error "$user" '--manifest needs a value: give --manifest FILE' plan web --manifest
+    usage_error "$user" '--options needs a value: give --options SIDECAR=JSON' up web --options
+    usage_error "$user" '--json takes no value: give it without "=yes"' status --json=yes
+    usage_error "$user" 'status does not take --slug; it takes: --plugin, --manifest, --json, --prometheus, --watch, --help' \
         status --slug web
+    usage_error "$user" 'give whole seconds, from 0 to 604800' swap web --grace 1.5
     usage_error "$user" 'neither --json nor --watch' status --prometheus --json
     usage_error "$user" 'neither --json nor --watch' status --watch --prometheus
     usage_error "$user" 'up needs the name of a bottle' up --internal-network 127.0.0.2
@@ -191,6 +205,85 @@ refuses_wrong_usage() {
     usage_error "$user" 'is there twice' up web --options 'ssh_gate={}' --options 'ssh_gate={}'
     usage_error "$user" '--options' up web --options 'ssh_gate=[]'
     usage_error "$user" '--options' up web --options 'ssh_gate={"a": 1, "a": 1}'
+}
+
+# As an alias has it, the manifest is named before every command; those that read none take it all the same.
+takes_a_manifest_anywhere() {
+    local user=$1 command
+    as "$user" cp claude-bottle.json manifests/alias
+    for command in plugins status 'status --json' 'plan web' 'down web' 'down --help' '--help' \
+        'up web --internal-network 127.0.0.2' 'status web' 'status --prometheus' 'swap web' 'down web'; do
+        # shellcheck disable=SC2086 # words
+        host "$user" --manifest manifests/alias --plugin "$gate" $command
+    done
+    for command in plugins status 'down web'; do
+        # shellcheck disable=SC2086 # words
+        host "$user" --manifest manifests/none $command
+    done
+    nothing_is_left "$user"
+    fails_with 'there is no manifest manifests/none' host "$user" --manifest manifests/none plan web
+    host "$user" --help | grep -F -- '--manifest FILE'
+}
+
+# ---- what others wrote, on a terminal ----
+
+hostile=$test_dir/build/plugin/hostile.so
+# Clears the screen; C1 (CSI as one character); turns the text around; begins a line.
+harm_json='\u001b[2J\u009b31m\u202e\nHARM'
+harm_bytes=$'\e[2J\xc2\x9b31m\xe2\x80\xae'
+
+# harmless USER [NAME=VALUE...] ARGUMENT...: runs it and checks all that it prints; whatever the exit status is.
+harmless() {
+    host "$@" >"$test_dir/printed" 2>&1 || true
+    cat -v "$test_dir/printed"
+    [ -s "$test_dir/printed" ]
+    /usr/bin/python3 - "$test_dir/printed" <<'END'
+import re, sys
+text = open(sys.argv[1], encoding="utf-8", newline="").read()
+harm = re.search("[^\n\x20-\x7e\xa0-\U0010ffff]|[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|^HARM", text, re.M)
+assert not harm, (harm, text)
+END
+}
+
+shows_nothing_harmful() {
+    local user=$1 status upstream name
+    name=$(printf 'A \xe2\x80\xae name')
+    upstream="{\"bottle_host_alias\": \"$harm_json\", \"upstream_host\": \"$harm_json\", \"upstream_port\": \"$harm_json\",
+        \"connections_now\": \"$harm_json\", \"last_error\": {\"message\": \"$harm_json\", \"ago_ms\": 0}}"
+    status="{\"state\": \"$harm_json\", \"address\": \"$harm_json\", \"proxy\": \"$harm_json\", \"target\": \"$harm_json\",
+        \"upstreams\": [$upstream, {\"$harm_json\": 1}, \"$harm_json\"]}"
+    as "$user" tee manifests/hostile >/dev/null <<<"{\"bottles\": {\"$name\": {\"ssh\": []}, \"$harm_json\": {}}}"
+    as "$user" cp "$scripted" "$harm_bytes.so"
+    harmless "$user" --plugin "$hostile" plugins
+    harmless "$user" --plugin "./$harm_bytes.so" plugins
+    harmless "$user" --plugin "./$harm_bytes" plugins
+    harmless "$user" "$harm_bytes"$'\xff'
+    harmless "$user" "--$harm_bytes"
+    harmless "$user" "-$harm_bytes"
+    harmless "$user" status "$harm_bytes"
+    harmless "$user" plan no --manifest manifests/hostile
+    harmless "$user" plan "$harm_bytes" --manifest "$harm_bytes"
+    set -- "$user" "SCRIPTED_UPSTREAMS=[$upstream]" "SCRIPTED_STATUS=$status" "SCRIPTED_MESSAGE=$harm_bytes" \
+        "SCRIPTED_TARGET=$harm_bytes"
+    harmless "$@" plan "$name" --slug hostile --manifest manifests/hostile --plugin "$hostile"
+    harmless "$@" SCRIPTED_START=fail up "$name" --slug hostile --manifest manifests/hostile --plugin "$hostile" \
+        --internal-network "$harm_bytes"
+    harmless "$@" up "$name" --slug hostile --manifest manifests/hostile --plugin "$hostile" --backend "$harm_bytes"
+    harmless "$@" up "$name" --slug hostile --manifest manifests/hostile --plugin "$hostile" \
+        --internal-network "$harm_bytes"
+    grep -F '\x1b[2J' "$test_dir/printed"
+    harmless "$@" status
+    grep -F '\x1b[2J' "$test_dir/printed"
+    harmless "$@" status other
+    harmless "$@" status --json
+    grep -F '\u202e' "$test_dir/printed"
+    harmless "$@" status --prometheus
+    harmless "$@" swap "$name" --manifest manifests/hostile
+    harmless "$@" SCRIPTED_STOP=fail down "$name"
+    harmless "$@" down "$name"
+    as "$user" rm "$harm_bytes.so"
+    fails_with 'is no UTF-8' host "$user" up web --internal-network $'\xff'
+    nothing_is_left "$user"
 }
 
 # ---- manifests ----
@@ -409,6 +502,7 @@ passes_options_on() {
     fails_with 'has no backend "third"; it has: native, second' host "$user" --plugin "$scripted" \
         up other --internal-network x --backend third
     fails_with 'backend native needs --internal-network: an IP address' host "$user" up web
+    fails_with 'backend native needs --internal-network: an IP address' host "$user" up web --internal-network ''
     nothing_is_left "$user"
     fails_with 'backend second needs --egress-network' host "$user" --plugin "$scripted" \
         up other --internal-network x --backend second
@@ -604,8 +698,10 @@ test_as() {
 
     check "$user: up prints a preflight" prints_a_preflight "$user"
     check "$user: bash completes" completes "$user"
+    check "$user: every command takes a manifest" takes_a_manifest_anywhere "$user"
     check "$user: status has a line for each upstream" shows_each_upstream "$user"
     check "$user: status --watch shows it again and again" watches "$user"
+    check "$user: what others wrote does no harm to a terminal" shows_nothing_harmful "$user"
     check "$user: colours are for terminals" has_colours_on_terminals "$user"
     check "$user: up, status and down from one shell after another" runs_until_down "$user"
     check "$user: down of what is not up says so" down_twice "$user"
@@ -633,4 +729,6 @@ test_as() {
 
 install_build
 install -m 644 "$BUILD_DIR/tests/fixtures/scripted.so" "$scripted"
+install -m 644 "$BUILD_DIR/tests/fixtures/scripted_hostile.so" "$hostile"
+install -m 644 "$BUILD_DIR/tests/fixtures/scripted_misnamed.so" "$misnamed"
 for_each_user test_as

@@ -13,35 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Copies text into a buffer of size bytes, cut between two characters if it does not fit. */
-static void copy_printable(char *to, size_t size, const char *text)
-{
-    size_t length = strlen(text);
-    size_t used = 0;
-
-    while (length > 0) {
-        char escaped[sizeof "\\xff"];
-        const char *piece = text;
-        uint32_t code_point;
-        size_t taken = utf8_decode(text, length, &code_point);
-        size_t piece_len = taken;
-
-        if (taken == 0 || is_control(code_point)) {
-            taken = 1;
-            piece = escaped;
-            piece_len = sizeof escaped - 1;
-            (void)snprintf(escaped, sizeof escaped, "\\x%02x", (unsigned char)text[0]);
-        }
-        if (used + piece_len >= size)
-            break;
-        memcpy(to + used, piece, piece_len);
-        used += piece_len;
-        text += taken;
-        length -= taken;
-    }
-    to[used] = '\0';
-}
-
 void failure_format(struct failure *failure, const char *format, ...)
 {
     /* Twice the room, so that a character that is cut at its end never reaches the message. */
@@ -54,7 +25,7 @@ void failure_format(struct failure *failure, const char *format, ...)
     /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
     int length = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    copy_printable(failure->message, sizeof failure->message, length < 0 ? format : text);
+    copy_harmless(failure->message, sizeof failure->message, length < 0 ? format : text);
     errno = error;
 }
 

@@ -23,9 +23,9 @@ struct failure {
 };
 
 /*
- * Sets the message and is the result: failure_set(failure, result, format, …).  Control characters and
- * invalid UTF-8 that come in through the arguments are written as \xNN, so that a hostile value stays
- * one harmless line.  A macro, so that the caller itself, and an analyzer of it, sees the result.
+ * Sets the message and is the result: failure_set(failure, result, format, …).  Harmful characters and
+ * invalid UTF-8 that come in through the arguments are written as \xNN (utf8.h), so that a hostile value
+ * stays one harmless line.  A macro, so that the caller itself, and an analyzer of it, sees the result.
  */
 #define failure_set(failure, result, ...) (failure_format((failure), __VA_ARGS__), (result))
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * utf8.c: decodes one UTF-8 sequence, and cuts text between two of them.
+ * utf8.c: decodes one UTF-8 sequence, cuts text between two of them, and escapes what is harmful.
  *
  * The C library's own decoders follow the locale of the process, which is the launcher's and
  * unknown.
  */
 #include "utf8.h"
 
+#include <stdio.h>
 #include <string.h>
 
 size_t utf8_decode(const char *text, size_t length, uint32_t *code_point)
@@ -47,6 +48,43 @@ size_t utf8_decode(const char *text, size_t length, uint32_t *code_point)
 bool is_control(uint32_t code_point)
 {
     return code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0);
+}
+
+bool is_harmful(uint32_t code_point)
+{
+    return is_control(code_point) || code_point == 0x61c || code_point == 0x200e ||
+           code_point == 0x200f || (code_point >= 0x2028 && code_point <= 0x202e) ||
+           (code_point >= 0x2066 && code_point <= 0x2069);
+}
+
+void copy_harmless(char *to, size_t size, const char *text)
+{
+    size_t length = strlen(text);
+    size_t used = 0;
+
+    while (length > 0) {
+        char escaped[sizeof "\\xff\\xff\\xff\\xff"];
+        const char *piece = text;
+        uint32_t code_point;
+        size_t taken = utf8_decode(text, length, &code_point);
+        size_t piece_len = taken;
+
+        if (taken == 0 || is_harmful(code_point)) {
+            taken = taken == 0 ? 1 : taken;
+            piece = escaped;
+            piece_len = 0;
+            for (size_t i = 0; i < taken; i++)
+                piece_len += (size_t)snprintf(escaped + piece_len, sizeof escaped - piece_len,
+                                              "\\x%02x", (unsigned char)text[i]);
+        }
+        if (used + piece_len >= size)
+            break;
+        memcpy(to + used, piece, piece_len);
+        used += piece_len;
+        text += taken;
+        length -= taken;
+    }
+    to[used] = '\0';
 }
 
 const char *excerpt_of(struct excerpt *excerpt, const char *value)

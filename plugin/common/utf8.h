@@ -21,6 +21,18 @@ size_t utf8_decode(const char *text, size_t length, uint32_t *code_point);
 /* U+0000–U+001F and U+007F–U+009F. */
 bool is_control(uint32_t code_point);
 
+/*
+ * Control characters, and those that end the line or change the direction of the text around them (UAX #9, and
+ * U+2028, U+2029): a terminal that gets one shows something else than was written.
+ */
+bool is_harmful(uint32_t code_point);
+
+/*
+ * Copies text into a buffer of size bytes so that it is one harmless line: harmful characters and bytes that
+ * are no UTF-8 become \xNN.  What does not fit is cut, between two characters.
+ */
+void copy_harmless(char *to, size_t size, const char *text);
+
 #define EXCERPT_BYTES 160
 
 struct excerpt {
