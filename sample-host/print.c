@@ -10,6 +10,7 @@
 
 #include "cleanup.h"
 #include "failure.h"
+#include "text.h"
 #include "utf8.h"
 
 #include <stdarg.h>
@@ -18,17 +19,15 @@
 
 static void print_arguments(FILE *to, const char *format, va_list arguments)
 {
-    char *text = NULL;
-    int len = vasprintf(&text, format, arguments);
-    CLEANUP_FREE char *formatted = len >= 0 ? text : NULL;
-    const size_t size = len >= 0 ? (size_t)len * strlen("\\xff") + 1 : 0;
-    CLEANUP_FREE char *harmless = size > 0 ? malloc(size) : NULL;
+    CLEANUP_FREE char *text = text_format_arguments(format, arguments);
+    const size_t size = text != NULL ? strlen(text) * strlen("\\xff") + 1 : 0;
+    CLEANUP_FREE char *harmless = text != NULL ? malloc(size) : NULL;
 
     if (harmless == NULL) {
         (void)fputs("(out of memory)", to);
         return;
     }
-    copy_harmless(harmless, size, formatted);
+    copy_harmless(harmless, size, text);
     (void)fputs(harmless, to);
 }
 
