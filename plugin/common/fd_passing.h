@@ -14,7 +14,8 @@ bool send_with_fds(int socket_fd, const void *packet, size_t length, const int *
 
 /*
  * @fds, @count: out: the descriptors, CLOEXEC, the caller's
- * Returns the length of the packet, or -1 with errno set and no descriptors.
+ * Returns the length of the packet, or -1 with errno set and no descriptors: also when the packet is longer
+ * than size (EMSGSIZE), and when not all of its descriptors could be had (EMFILE).
  */
 ssize_t receive_with_fds(int socket_fd, void *packet, size_t size, int fds[FD_PASSING_MAX],
                          size_t *count);
