@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -406,6 +407,81 @@ Test(lifecycle, listens_on_the_loopback_of_a_namespace)
     cr_expect_eq(network_connect(&bottle, "127.0.0.1", PORT), -ECONNREFUSED);
     cr_assert_eq(close(upstream), 0);
     network_remove(&bottle);
+}
+
+#define MANY_UPSTREAMS 60
+#define FEW_FDS        64
+
+static void prepare_many(void)
+{
+    struct gate_entry entries[MANY_UPSTREAMS];
+    static char aliases[MANY_UPSTREAMS][16];
+
+    for (uint16_t i = 0; i < MANY_UPSTREAMS; i++) {
+        (void)snprintf(aliases[i], sizeof aliases[i], "host%d", i);
+        entries[i] = (struct gate_entry){aliases[i], gate.upstream_address, (uint16_t)(PORT + i)};
+    }
+    gate_prepare(&gate, entries, MANY_UPSTREAMS);
+}
+
+static const char *start_with_few_descriptors(int parent_fd, void *context)
+{
+    const rlim_t *hard = context;
+    struct rlimit limit;
+    CLEANUP_FREE char *message = NULL;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return child_failure("%s", strerror(errno));
+    limit.rlim_cur = FEW_FDS;
+    if (*hard)
+        limit.rlim_max = *hard;
+    if (setrlimit(RLIMIT_NOFILE, &limit))
+        return child_failure("%s", strerror(errno));
+    enum bottle_result result = gate_try_start(&gate, "{}", &message);
+    line_send(parent_fd, result == BOTTLE_OK ? "started" : message);
+    return NULL;
+}
+
+/* Returns the result of start, and its message. */
+static void start_many(rlim_t hard, char message[1024])
+{
+    struct child launcher = child_start(start_with_few_descriptors, &hard);
+
+    cr_assert(line_receive(launcher.fd, message, 1024));
+    child_wait(&launcher);
+}
+
+/* The soft limit is the launcher's; the relay goes by the hard one. */
+Test(lifecycle, every_port_listens_whatever_the_soft_limit_is)
+{
+    struct network bottle;
+    char message[1024];
+
+    network_make(&bottle, true);
+    prepare_many();
+    gate_set_networks(&gate, bottle.path, "host");
+    start_many(0, message);
+    cr_assert_str_eq(message, "started");
+    for (uint16_t i = 0; i < MANY_UPSTREAMS; i++) {
+        CLEANUP_FD int v4 = network_connect(&bottle, "127.0.0.1", (uint16_t)(PORT + i));
+        CLEANUP_FD int v6 = network_connect(&bottle, "::1", (uint16_t)(PORT + i));
+        cr_expect(v4 >= 0 && v6 >= 0, "port %d does not listen", PORT + i);
+    }
+    CLEANUP_FREE char *target = short_target();
+    cr_expect_eq(gate_try_stop(&gate, target), BOTTLE_OK);
+    network_remove(&bottle);
+}
+
+Test(lifecycle, a_hard_limit_that_is_too_low_is_said)
+{
+    char message[1024];
+
+    prepare_many();
+    start_many(FEW_FDS, message);
+    expect_part(message, "the hard limit of descriptors is 64");
+    expect_part(message, "60 upstreams");
+    expect_part(message, "ulimit -Hn");
+    expect_nothing_listens();
 }
 
 Test(lifecycle, dials_from_the_egress_namespace)

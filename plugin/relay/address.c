@@ -49,6 +49,16 @@ bool address_from_literal(const char *text, uint16_t port, union address *addres
     return true;
 }
 
+bool address_is_of(int fd, const union address *wanted)
+{
+    union address address;
+    socklen_t length = sizeof address;
+
+    memset(&address, 0, sizeof address);
+    return !getsockname(fd, &address.any, &length) && length == address_length(wanted) &&
+           memcmp(&address, wanted, length) == 0;
+}
+
 int tcp_socket(int family)
 {
     static const int on = 1, idle_s = 60, interval_s = 15, probes = 4;

@@ -117,7 +117,10 @@ static void serve(struct relay *relay)
     events_write(relay);
 }
 
-/* Signals that the launcher ignores or blocks stay so through execve(2). */
+/*
+ * Signals that the launcher ignores or blocks stay so through execve(2).  Nobody traces the relay from its
+ * first step on, and none of the processes that it makes: listen_inside.c says why.
+ */
 static bool take_own_life(int first_foreign_fd)
 {
     sigset_t none;
@@ -127,7 +130,8 @@ static bool take_own_life(int first_foreign_fd)
     if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGHUP, SIG_IGN) == SIG_ERR ||
         signal(SIGXFSZ, SIG_IGN) == SIG_ERR || sigemptyset(&none) ||
         sigprocmask(SIG_SETMASK, &none, NULL) || chdir("/") ||
-        prctl(PR_SET_NAME, "ssh-gate-relay", 0, 0, 0))
+        prctl(PR_SET_NAME, "ssh-gate-relay", 0, 0, 0) ||
+        (!SANITIZED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)))
         return false;
     (void)umask(077);
     closefrom(first_foreign_fd);

@@ -25,6 +25,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+/* With AddressSanitizer, whose runtime needs more than the relay, and looks into it as it ends. */
 #ifdef __SANITIZE_ADDRESS__
 enum { SANITIZED = 1 };
 #else
@@ -45,6 +46,8 @@ void address_set_port(union address *address, uint16_t port);
 const char *address_text(const union address *address, char text[ADDRESS_TEXT_SIZE]);
 /* False if text is no literal. */
 bool address_from_literal(const char *text, uint16_t port, union address *address);
+/* Whether a socket is bound to exactly this one. */
+bool address_is_of(int fd, const union address *address);
 /*
  * A socket without delay (Nagle) and with keepalive, which ends a connection whose peer has vanished
  * after two minutes.  What a listening one accepts inherits both (tcp(7)).  -1 with errno set.

@@ -7,9 +7,8 @@
  *   2. claim the slug: bind the control names.  An abstract name can be bound once, so of two launchers
  *      that start one slug one gets a conflict, and a relay that was killed leaves no name behind.
  *      In a takeover the claim comes from the old relay: it is held at every moment
- *   3. open the listening sockets that did not come from an old relay, in the agent's namespace through
- *      a child that enters it: entering changes who one is (user namespace), and the relay has to stay
- *      where it dials from
+ *   3. open the listening sockets that did not come from an old relay (listen.c), in the agent's
+ *      namespace through a helper (listen_inside.c)
  *   4. enter the egress namespace
  *   5. set up DNS, signals, the loop
  *   6. give up what the loop does not need (sandbox.c)
@@ -17,7 +16,7 @@
  *
  * Whatever fails is reported; leaving the process then undoes it all.
  */
-#include "relay.h"
+#include "setup.h"
 
 #include "common/fd_passing.h"
 #include "control_client.h"
@@ -25,7 +24,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/nsfs.h>
-#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -38,7 +36,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define FAMILY_WAIT_MS   50  /* RFC 8305 §3 */
@@ -75,7 +72,7 @@ bool setup_fail(struct setup_reply *reply, enum bottle_result result, const char
     return false;
 }
 
-static bool fail_errno(struct setup_reply *reply, const char *what)
+bool setup_fail_errno(struct setup_reply *reply, const char *what)
 {
     int error = errno;
     bool denied = error == EPERM || error == EACCES;
@@ -86,6 +83,36 @@ static bool fail_errno(struct setup_reply *reply, const char *what)
 
 /* ---- 1: the config ---- */
 
+/* As many descriptors as may be, before the first one comes. */
+static bool raise_descriptor_limit(struct setup_reply *reply)
+{
+    struct rlimit limit;
+
+    if (!getrlimit(RLIMIT_NOFILE, &limit)) {
+        limit.rlim_cur = limit.rlim_max;
+        if (!setrlimit(RLIMIT_NOFILE, &limit))
+            return true;
+    }
+    return setup_fail_errno(reply, "the limit of descriptors");
+}
+
+/* For the listeners, and one connection. */
+static bool check_descriptor_limit(const struct relay *relay, struct setup_reply *reply)
+{
+    size_t addresses = relay->config.has_listen_namespace ? 2 : relay->config.listen_address_count;
+    size_t needed = RESERVED_DESCRIPTORS + relay->upstream_count * addresses + 2;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return setup_fail_errno(reply, "the limit of descriptors");
+    return limit.rlim_cur >= needed ||
+           setup_fail(
+               reply, BOTTLE_UNAVAILABLE,
+               "the hard limit of descriptors is %ju, and a gate for %zu upstreams needs %zu: "
+               "raise it (ulimit -Hn) for the launcher",
+               (uintmax_t)limit.rlim_cur, relay->upstream_count, needed);
+}
+
 static bool receive_config(struct relay *relay, struct given *given, struct setup_reply *reply)
 {
     struct relay_config *config = &relay->config;
@@ -93,6 +120,8 @@ static bool receive_config(struct relay *relay, struct given *given, struct setu
     size_t announced, count;
 
     ssize_t received = receive_with_fds(SETUP_FD, config, sizeof *config, fds, &count);
+    if (received < 0)
+        return setup_fail_errno(reply, "the config of the relay");
     if (received < (ssize_t)RELAY_CONFIG_LENGTH(1) ||
         config->upstream_count > RELAY_MAX_UPSTREAMS ||
         config->listen_address_count > RELAY_MAX_ADDRESSES ||
@@ -156,7 +185,7 @@ static bool claim_slug(struct relay *relay, struct takeover *takeover, struct se
                    config->instance);
     relay->control_of_instance.watch.fd = bind_control_name(name);
     if (relay->control_of_instance.watch.fd < 0)
-        return fail_errno(reply, "control socket");
+        return setup_fail_errno(reply, "control socket");
     if (takeover->claim_fd >= 0) {
         relay->control_of_slug.watch.fd = takeover->claim_fd;
         takeover->claim_fd = -1;
@@ -169,14 +198,12 @@ static bool claim_slug(struct relay *relay, struct takeover *takeover, struct se
             reply, BOTTLE_CONFLICT,
             "slug \"%s\" has a running gate already: stop native:%s first, or choose another slug",
             config->slug, config->slug);
-    return relay->control_of_slug.watch.fd >= 0 || fail_errno(reply, "control socket");
+    return relay->control_of_slug.watch.fd >= 0 || setup_fail_errno(reply, "control socket");
 }
 
-/* ---- 3: the listeners ---- */
+/* ---- 3 and 4: namespaces ---- */
 
-/* Enters a network namespace; if that needs it, the user namespace that owns it first (setns(2),
- * ioctl_ns(2)). */
-static bool enter_network(int fd, const char *what, struct setup_reply *reply)
+bool setup_enter_network(int fd)
 {
     struct stat own, wanted;
 
@@ -185,234 +212,25 @@ static bool enter_network(int fd, const char *what, struct setup_reply *reply)
         return true;
     if (!setns(fd, CLONE_NEWNET))
         return true;
-    if (errno == EPERM) {
-        int owner = ioctl(fd, NS_GET_USERNS);
-        if (owner >= 0 && !setns(owner, CLONE_NEWUSER) && !setns(fd, CLONE_NEWNET)) {
-            (void)close(owner);
-            return true;
-        }
-        int error = errno;
-        if (owner >= 0)
-            (void)close(owner);
-        errno = error;
-    }
-    return setup_fail(
-        reply, errno == EPERM ? BOTTLE_DENIED : BOTTLE_UNAVAILABLE,
-        "%s: cannot enter the network namespace: %s; be root, or the user who made the namespace",
-        what, strerror(errno));
-}
-
-static bool bring_loopback_up(struct setup_reply *reply)
-{
-    struct ifreq request = {.ifr_name = "lo"};
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-    if (fd < 0)
-        return fail_errno(reply, "socket");
-    bool is_up = !ioctl(fd, SIOCGIFFLAGS, &request);
-    if (is_up && !(request.ifr_flags & IFF_UP)) {
-        request.ifr_flags = (short)(request.ifr_flags | IFF_UP);
-        is_up = !ioctl(fd, SIOCSIFFLAGS, &request);
-    }
+    if (errno != EPERM)
+        return false;
+    int owner = ioctl(fd, NS_GET_USERNS);
+    if (owner < 0)
+        return false;
+    bool entered = !setns(owner, CLONE_NEWUSER) && !setns(fd, CLONE_NEWNET);
     int error = errno;
-    (void)close(fd);
+    (void)close(owner);
     errno = error;
-    return is_up ||
-           fail_errno(reply,
-                      "internal_network: the loopback interface is down and cannot be brought up");
+    return entered;
 }
 
-static bool fail_listen(const union address *address, const struct relay_upstream_config *upstream,
-                        struct setup_reply *reply)
+bool setup_fail_enter(struct setup_reply *reply, const char *what, int error)
 {
-    char text[ADDRESS_TEXT_SIZE];
-
-    (void)address_text(address, text);
-    switch (errno) {
-    case EADDRINUSE:
-        return setup_fail(
-            reply, BOTTLE_CONFLICT,
-            "%s (entry \"%s\") is taken: stop what listens there, or use another internal_network",
-            text, upstream->alias);
-    case EACCES:
-        return setup_fail(
-            reply, BOTTLE_DENIED,
-            "%s (entry \"%s\"): this user may not listen on port %u; use a network namespace as "
-            "internal_network, or lower the sysctl net.ipv4.ip_unprivileged_port_start",
-            text, upstream->alias, upstream->listen_port);
-    case EADDRNOTAVAIL:
-        return setup_fail(
-            reply, BOTTLE_UNAVAILABLE,
-            "internal_network: no interface here has the address of %s (entry \"%s\")", text,
-            upstream->alias);
-    default:
-        return setup_fail(reply, BOTTLE_INTERNAL, "cannot listen on %s (entry \"%s\"): %s", text,
-                          upstream->alias, strerror(errno));
-    }
+    return setup_fail(
+        reply, error == EPERM ? BOTTLE_DENIED : BOTTLE_UNAVAILABLE,
+        "%s: cannot enter the network namespace: %s; be root, or the user who made the namespace",
+        what, strerror(error));
 }
-
-/*
- * An address alone is not enough: a host takes packets for any of its addresses on any interface
- * (RFC 1122 §3.3.4.2).  Before Linux 5.7 binding needs CAP_NET_RAW; the address is then the guard.
- */
-static bool hear_only(int fd, const char *interface)
-{
-    return interface[0] == '\0' ||
-           !setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface, (socklen_t)strlen(interface)) ||
-           errno == EPERM;
-}
-
-static int make_listener(const union address *address, const char *interface)
-{
-    static const int on = 1;
-    int fd = tcp_socket(address->any.sa_family);
-
-    if (fd < 0)
-        return -1;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) ||
-        (address->any.sa_family == AF_INET6 &&
-         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on)) ||
-        !hear_only(fd, interface) || bind(fd, &address->any, address_length(address)) ||
-        listen(fd, SOMAXCONN)) {
-        int error = errno;
-        (void)close(fd);
-        errno = error;
-        return -1;
-    }
-    return fd;
-}
-
-/* The old relay's socket, or a new one. */
-static int open_listener(struct takeover *takeover, const union address *address,
-                         const char *interface)
-{
-    int old_fd = takeover_listener(takeover, address);
-
-    return old_fd >= 0 ? old_fd : make_listener(address, interface);
-}
-
-static void add_listener(struct relay *relay, size_t upstream, const union address *address, int fd)
-{
-    relay->listeners[relay->listener_count++] =
-        (struct listener){.watch.fd = fd,
-                          .relay = relay,
-                          .upstream = &relay->upstreams[upstream],
-                          .address = *address};
-}
-
-static bool listen_on_address(struct relay *relay, struct takeover *takeover,
-                              const struct relay_listen_address *listen, struct setup_reply *reply)
-{
-    for (size_t i = 0; i < relay->upstream_count; i++) {
-        const struct relay_upstream_config *upstream = relay->upstreams[i].config;
-        union address address;
-        if (!address_from_literal(listen->address, upstream->listen_port, &address))
-            return setup_fail(reply, BOTTLE_INVALID, "internal_network: \"%s\" is no IP address",
-                              listen->address);
-        int fd = open_listener(takeover, &address, listen->interface);
-        if (fd < 0)
-            return fail_listen(&address, upstream, reply);
-        add_listener(relay, i, &address, fd);
-    }
-    return true;
-}
-
-static bool listen_on_addresses(struct relay *relay, struct takeover *takeover,
-                                struct setup_reply *reply)
-{
-    for (size_t i = 0; i < relay->config.listen_address_count; i++)
-        if (!listen_on_address(relay, takeover, &relay->config.listen_addresses[i], reply))
-            return false;
-    return true;
-}
-
-/* What the child in the agent's namespace sends back, each with a listener as its descriptor; the last
-   one has none: the end, or a failure. */
-struct listener_report {
-    struct setup_reply reply;
-    size_t upstream;
-    union address address;
-};
-
-static bool send_report(int socket_fd, const struct listener_report *report, int fd)
-{
-    return send_with_fds(socket_fd, report, sizeof *report, &fd, fd >= 0 ? 1 : 0);
-}
-
-static int receive_report(int socket_fd, struct listener_report *report)
-{
-    int fds[FD_PASSING_MAX];
-    size_t count;
-
-    if (receive_with_fds(socket_fd, report, sizeof *report, fds, &count) == (ssize_t)sizeof *report)
-        return count > 0 ? fds[0] : -1;
-    *report = (struct listener_report){0};
-    (void)setup_fail(&report->reply, BOTTLE_INTERNAL,
-                     "the process in the agent's namespace ended early");
-    return -1;
-}
-
-/* In the child.  Both loopbacks; where the namespace has no IPv6, IPv4 alone. */
-static void listen_in_namespace(const struct relay *relay, struct given *given, int socket_fd)
-{
-    static const char *const LOOPBACKS[] = {"127.0.0.1", "::1"};
-    struct listener_report report = {0};
-
-    if (!enter_network(given->listen_fd, "internal_network", &report.reply) ||
-        !bring_loopback_up(&report.reply)) {
-        (void)send_report(socket_fd, &report, -1); /* the relay sees the end either way */
-        return;
-    }
-    for (size_t i = 0; i < relay->upstream_count; i++) {
-        for (size_t j = 0; j < sizeof LOOPBACKS / sizeof LOOPBACKS[0]; j++) {
-            const struct relay_upstream_config *upstream = relay->upstreams[i].config;
-            (void)address_from_literal(LOOPBACKS[j], upstream->listen_port, &report.address);
-            int fd = open_listener(&given->takeover, &report.address, "");
-            if (fd < 0 && j > 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
-                continue;
-            report.upstream = i;
-            if (fd < 0)
-                (void)fail_listen(&report.address, upstream, &report.reply);
-            bool sent = send_report(socket_fd, &report, fd);
-            if (!sent || fd < 0)
-                return;
-            (void)close(fd); /* the relay has it */
-        }
-    }
-    (void)send_report(socket_fd, &report, -1);
-}
-
-static bool listen_through_child(struct relay *relay, struct given *given,
-                                 struct setup_reply *reply)
-{
-    int pair[2];
-
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
-        return fail_errno(reply, "socketpair");
-    pid_t child = fork();
-    if (child < 0)
-        return fail_errno(reply, "fork");
-    if (child == 0) {
-        (void)close(pair[0]);
-        listen_in_namespace(relay, given, pair[1]);
-        _exit(0);
-    }
-    (void)close(pair[1]);
-
-    struct listener_report report;
-    for (;;) {
-        int fd = receive_report(pair[0], &report);
-        if (fd < 0)
-            break;
-        add_listener(relay, report.upstream, &report.address, fd);
-    }
-    (void)close(pair[0]);
-    (void)waitpid(child, NULL, 0);
-    *reply = report.reply;
-    return reply->result == BOTTLE_OK;
-}
-
-/* ---- 4 and 5: where it dials from, and the rest ---- */
 
 /* fd: a namespace; -1: the one that the process is in. */
 static bool look_at_network(int fd, struct stat *network)
@@ -426,7 +244,7 @@ static bool note_listen_network(struct relay *relay, const struct given *given,
     struct stat network;
 
     if (!look_at_network(given->listen_fd, &network))
-        return fail_errno(reply, "network namespace");
+        return setup_fail_errno(reply, "network namespace");
     relay->listen_network_device = network.st_dev;
     relay->listen_network_inode = network.st_ino;
     return true;
@@ -444,8 +262,8 @@ static bool is_listen_network(const struct relay *relay, int fd)
 
 static bool enter_egress(struct relay *relay, struct given *given, struct setup_reply *reply)
 {
-    if (given->egress_fd >= 0 && !enter_network(given->egress_fd, "egress_network", reply))
-        return false;
+    if (given->egress_fd >= 0 && !setup_enter_network(given->egress_fd))
+        return setup_fail_enter(reply, "egress_network", errno);
     relay->listens_where_it_dials = is_listen_network(relay, given->egress_fd);
     if (given->listen_fd >= 0)
         (void)close(given->listen_fd);
@@ -453,6 +271,8 @@ static bool enter_egress(struct relay *relay, struct given *given, struct setup_
         (void)close(given->egress_fd);
     return true;
 }
+
+/* ---- 5: the loop ---- */
 
 static void signal_ready(struct watch *watch, uint32_t events)
 {
@@ -518,16 +338,13 @@ static void add_timer_queues(struct relay *relay)
     timer_init(&relay->network_timer);
 }
 
-/* As many descriptors as may be: some are set aside, pipes have their part, and each connection takes two. */
+/* Some are set aside, pipes have their part, and each connection takes two. */
 static bool share_descriptors(struct relay *relay)
 {
     const uint64_t set_aside = RESERVED_DESCRIPTORS + relay->listener_count;
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit))
-        return false;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit))
         return false;
     uint64_t shared = limit.rlim_cur > set_aside ? limit.rlim_cur - set_aside : 0;
     uint64_t for_pipes = pipe_pool_init(&relay->pipes, shared);
@@ -539,7 +356,7 @@ static bool share_descriptors(struct relay *relay)
 static bool start_loop(struct relay *relay, struct setup_reply *reply)
 {
     if (loop_init(&relay->loop))
-        return fail_errno(reply, "epoll_create1");
+        return setup_fail_errno(reply, "epoll_create1");
     relay->started_ms = relay->loop.now_ms;
     list_init(&relay->connections);
     list_init(&relay->turns);
@@ -554,7 +371,7 @@ static bool start_loop(struct relay *relay, struct setup_reply *reply)
     }
     if (!share_descriptors(relay) || !event_log_set_up(relay) || !watch_signals(relay) ||
         !watch_launcher(relay) || !control_watch(relay))
-        return fail_errno(reply, "the relay cannot set itself up");
+        return setup_fail_errno(reply, "the relay cannot set itself up");
     listeners_watch(relay);
     return true;
 }
@@ -563,14 +380,14 @@ static bool start_loop(struct relay *relay, struct setup_reply *reply)
 
 static bool open_listeners(struct relay *relay, struct given *given, struct setup_reply *reply)
 {
-    return given->listen_fd >= 0 ? listen_through_child(relay, given, reply)
+    return given->listen_fd >= 0 ? listen_inside(relay, &given->takeover, given->listen_fd, reply)
                                  : listen_on_addresses(relay, &given->takeover, reply);
 }
 
 static bool set_up(struct relay *relay, struct given *given, struct setup_reply *reply)
 {
     use_config(relay);
-    if (!note_listen_network(relay, given, reply) ||
+    if (!check_descriptor_limit(relay, reply) || !note_listen_network(relay, given, reply) ||
         (given->takeover.fd >= 0 && !takeover_receive(&given->takeover, relay, reply)) ||
         !claim_slug(relay, &given->takeover, reply) || !open_listeners(relay, given, reply))
         return false;
@@ -599,7 +416,8 @@ bool relay_setup(struct relay *relay)
     struct setup_reply reply = {.result = BOTTLE_OK};
     struct setup_reply last = {.result = BOTTLE_OK};
     struct given given = NOTHING_GIVEN;
-    bool ready = receive_config(relay, &given, &reply) && set_up(relay, &given, &reply);
+    bool ready = raise_descriptor_limit(&reply) && receive_config(relay, &given, &reply) &&
+                 set_up(relay, &given, &reply);
 
     if (!tell_plugin(&reply) || !ready || !launcher_says_go())
         return false;
@@ -639,7 +457,7 @@ static bool block_signals(struct setup_reply *reply)
     sigset_t signals;
 
     return (make_set_of_signals(&signals) && !sigprocmask(SIG_BLOCK, &signals, NULL)) ||
-           fail_errno(reply, "signals");
+           setup_fail_errno(reply, "signals");
 }
 
 /* The one that came; negative: none did. */
@@ -669,7 +487,7 @@ static bool serve_from_arguments(struct relay *relay, int count, char **argument
 {
     struct given given = NOTHING_GIVEN;
 
-    if (!block_signals(reply) ||
+    if (!raise_descriptor_limit(reply) || !block_signals(reply) ||
         !arguments_read(count, arguments, &relay->config, reply->message) ||
         !request_takeover(&relay->config, &given, reply) || !set_up(relay, &given, reply))
         return false;

@@ -157,6 +157,10 @@ static bool fail_gone(const struct relay *relay, struct setup_reply *reply, ssiz
 {
     if (received < 0 && (errno == EAGAIN || errno == EINTR))
         return fail(relay, reply, BOTTLE_TIMEOUT, "does not answer: stop it first");
+    if (received < 0 && errno == EMFILE)
+        return fail(relay, reply, BOTTLE_UNAVAILABLE,
+                    "has more sockets than the hard limit of descriptors allows the new one: raise "
+                    "it (ulimit -Hn) for the launcher");
     return fail(relay, reply, BOTTLE_NOT_FOUND, "has just ended: start without a takeover");
 }
 
@@ -217,21 +221,11 @@ bool takeover_receive(struct takeover *takeover, const struct relay *relay,
     return left == 0;
 }
 
-static bool listens_on(int fd, const union address *wanted)
-{
-    union address address;
-    socklen_t length = sizeof address;
-
-    memset(&address, 0, sizeof address);
-    return !getsockname(fd, &address.any, &length) && length == address_length(wanted) &&
-           memcmp(&address, wanted, length) == 0;
-}
-
 int takeover_listener(struct takeover *takeover, const union address *address)
 {
     for (size_t i = 0; i < takeover->count && !takeover->elsewhere; i++) {
         int fd = takeover->listeners[i];
-        if (fd >= 0 && listens_on(fd, address)) {
+        if (fd >= 0 && address_is_of(fd, address)) {
             takeover->listeners[i] = -1;
             return fd;
         }
