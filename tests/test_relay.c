@@ -12,11 +12,14 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -133,6 +136,61 @@ Test(relay, both_ends_at_once_and_empty)
     cr_expect_eq(member_number(event, "bytes_down"), 0);
     cr_expect_str_eq(member_text(event, "reason"), "eof");
     tcp_close(&pair);
+}
+
+/* ---- urgent data ---- */
+
+/* Until the gate's machine has all that was sent, the end as well. */
+static void wait_until_taken(int fd)
+{
+    int64_t end_ms = now_ms() + WAIT_MS;
+    int left = 1;
+
+    while (left > 0) {
+        cr_assert_eq(ioctl(fd, SIOCOUTQ, &left), 0);
+        cr_assert_lt(now_ms(), end_ms, "%d bytes do not arrive", left);
+    }
+}
+
+/*
+ * What is before and behind an urgent byte arrives, though reads stop where it stood.  The relay finds all at
+ * once, because it is stopped meanwhile.  The urgent byte itself no receiver finds among the others (tcp(7)).
+ */
+static void send_urgent_between(uint64_t before, uint64_t behind, bool shut)
+{
+    static char sent[64 * KIB], received[64 * KIB];
+    struct tcp_pair pair = open_pair();
+    const size_t length = before + behind;
+
+    sequence_fill(sent, 7, 100, length);
+    cr_assert_eq(kill(gate.relay, SIGSTOP), 0);
+    tcp_send(pair.client, sent, before);
+    cr_assert_eq(send(pair.client, "!", 1, MSG_OOB), 1);
+    tcp_send(pair.client, sent + before, behind);
+    if (shut)
+        cr_assert_eq(shutdown(pair.client, SHUT_WR), 0);
+    wait_until_taken(pair.client);
+    cr_assert_eq(kill(gate.relay, SIGCONT), 0);
+    tcp_receive(pair.upstream, received, length);
+    cr_assert_arr_eq(received, sent, length);
+    if (shut)
+        cr_expect_eq(tcp_drain(pair.upstream), 0);
+    else
+        tcp_expect_alive(&pair);
+    tcp_close(&pair);
+}
+
+Test(relay, urgent_data_lose_nothing_before_the_end)
+{
+    send_urgent_between(40 * KIB, 20 * KIB, true);
+    expect_close(0, IDENTIFICATION_LENGTH + 60 * KIB, IDENTIFICATION_LENGTH, "client", "eof");
+    send_urgent_between(1000, 1000, true);
+}
+
+Test(relay, urgent_data_hold_up_nothing)
+{
+    send_urgent_between(40 * KIB, 20 * KIB, false);
+    send_urgent_between(1000, 1000, false);
 }
 
 /* ---- resets ---- */

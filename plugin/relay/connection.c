@@ -29,7 +29,7 @@
 #include <unistd.h>
 
 #define GOODBYE_MAX_BYTES ((size_t)1 << 20)
-#define ENDPOINT_EVENTS   (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+#define ENDPOINT_EVENTS   (EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 
 static void close_endpoint(struct endpoint *endpoint, bool reset)
 {
@@ -229,7 +229,9 @@ static void endpoint_ready(struct connection *connection, struct endpoint *endpo
     }
     if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         endpoint->hangup = true;
-    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+    if (events & EPOLLPRI)
+        endpoint->urgent = true;
+    if (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         endpoint->readable = true;
     if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
         endpoint->writable = true;

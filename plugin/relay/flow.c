@@ -15,6 +15,11 @@
  * The watches are edge-triggered: `readable` and `writable` are true until the kernel has said
  * EAGAIN, or a read came back short (epoll(7), question 9), unless the peer has hung up: then the
  * end of file is still to be read.
+ *
+ * Urgent data (tcp(7)) are no part of SSH, and nobody receives the urgent byte here, as nobody would without
+ * the gate.  But reads stop where it stood: recv(2) comes back short there, and splice(2) says EAGAIN, or 0
+ * as at the end of file once that is in.  So a 0 is confirmed by recv(2), and from a source that has sent
+ * urgent data all is read by recv(2) until that says EAGAIN.
  */
 #include "relay.h"
 
@@ -50,7 +55,7 @@ static void count(struct flow *flow, uint64_t *bytes_of_upstream, size_t bytes, 
 static bool note_read(struct flow *flow, struct endpoint *source, ssize_t result, size_t wanted)
 {
     if (result > 0) {
-        if ((size_t)result < wanted && !source->hangup && !flow->bulk)
+        if ((size_t)result < wanted && !source->hangup && !source->urgent && !flow->bulk)
             source->readable = false;
         return true;
     }
@@ -144,6 +149,12 @@ static enum flow_result fill_pipe(struct relay *relay, struct flow *flow, struct
     }
     ssize_t moved = splice(source->watch.fd, NULL, flow->pipe->write_fd, NULL, flow->pipe->capacity,
                            SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    if (moved == 0) {
+        moved = recv(source->watch.fd, relay->io_buffer, 1, MSG_PEEK);
+        flow->bulk = false;
+        if (moved > 0) /* no end: where urgent data were */
+            return FLOW_HAS_MORE;
+    }
     if (!note_read(flow, source, moved, flow->pipe->capacity))
         return FLOW_SOURCE_RESET;
     if (moved > 0)
@@ -180,7 +191,7 @@ static enum flow_result move(struct relay *relay, struct flow *flow, struct endp
             return FLOW_ENDED;
         else if (!source->readable || !destination->writable)
             return FLOW_WAITS;
-        else if (flow->bulk)
+        else if (flow->bulk && !source->urgent)
             result = fill_pipe(relay, flow, source);
         else
             result = pass_small(relay, flow, source, destination, bytes_of_upstream, &budget);

@@ -144,6 +144,7 @@ enum connection_state {
 struct endpoint {
     struct watch watch;
     bool readable, writable; /* until the kernel says EAGAIN; the watches are edge-triggered */
+    bool urgent;             /* the peer has sent urgent data, where reads stop */
     bool hangup;             /* the peer's end of file or error may be waiting behind the bytes */
     int error;               /* taken from SO_ERROR: the peer reset, or the network gave up */
 };
