@@ -12,6 +12,7 @@
 #include "common/cleanup.h"
 #include "dns_server.h"
 #include "gate_fixture.h"
+#include "missing_calls.h"
 #include "process.h"
 #include "tcp.h"
 
@@ -376,17 +377,6 @@ Test(sandbox, has_no_privileges_left)
 }
 
 /* ---- an older kernel ---- */
-
-/* Makes a system call look as it does on a kernel that lacks it, for this process and its children. */
-static bool hide_system_call(int number)
-{
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-    bool hidden = filter && !seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), number, 0) &&
-                  !seccomp_load(filter);
-
-    seccomp_release(filter);
-    return hidden;
-}
 
 static const char *start_without_landlock(int parent_fd, void *context)
 {

@@ -27,6 +27,18 @@ static void watch_listeners(struct relay *relay, uint32_t events)
     (void)loop_change(&relay->loop, &relay->control_of_instance.watch, events);
 }
 
+static void pause_over(struct timer *timer)
+{
+    watch_listeners(container_of(timer, struct relay, control_paused_timer), EPOLLIN);
+}
+
+/* What could not be accepted is ready still. */
+static void pause_accepting(struct relay *relay)
+{
+    watch_listeners(relay, 0);
+    timer_start(&relay->loop, &relay->pause_timers, &relay->control_paused_timer, pause_over);
+}
+
 static void close_client(struct control_client *client)
 {
     if (client->relay->successor == client) {
@@ -267,8 +279,11 @@ static void control_ready(struct watch *watch, uint32_t events)
         return;
     }
     int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0)
+    if (fd < 0) {
+        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+            pause_accepting(relay);
         return;
+    }
     if (!is_allowed(relay, fd)) {
         (void)close(fd);
         return;
@@ -293,6 +308,7 @@ bool control_watch(struct relay *relay)
         relay->control_clients[i].relay = relay;
         timer_init(&relay->control_clients[i].timer);
     }
+    timer_init(&relay->control_paused_timer);
     relay->control_of_slug.watch.ready = relay->control_of_instance.watch.ready = control_ready;
     relay->control_of_slug.relay = relay->control_of_instance.relay = relay;
     return !loop_add(&relay->loop, &relay->control_of_slug.watch, EPOLLIN) &&

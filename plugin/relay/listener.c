@@ -61,8 +61,10 @@ void listeners_watch(struct relay *relay)
 {
     for (size_t i = 0; i < relay->listener_count; i++) {
         relay->listeners[i].watch.ready = listener_ready;
-        if (loop_add(&relay->loop, &relay->listeners[i].watch, EPOLLIN) && errno != EEXIST)
+        if (loop_add(&relay->loop, &relay->listeners[i].watch, EPOLLIN) && errno != EEXIST) {
             listeners_pause(relay, strerror(errno));
+            return; /* a listener that is watched in a pause would be ready again and again */
+        }
     }
 }
 

@@ -42,8 +42,14 @@ int loop_add(struct loop *loop, struct watch *watch, uint32_t events)
 int loop_change(struct loop *loop, struct watch *watch, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.ptr = watch};
+    int result = epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, watch->fd, &event);
 
-    return epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, watch->fd, &event);
+    if (result) {
+        int error = errno;
+        loop_remove(loop, watch);
+        errno = error;
+    }
+    return result;
 }
 
 void loop_remove(struct loop *loop, struct watch *watch)

@@ -38,7 +38,8 @@ struct loop {
 /* Returns 0, or -1 with errno set. */
 int loop_init(struct loop *loop);
 
-/* events: EPOLLIN and so on, epoll_ctl(2).  Return 0, or -1 with errno set. */
+/* events: EPOLLIN and so on, epoll_ctl(2).  Return 0, or -1 with errno set: then the descriptor is not
+   watched, also if it was before. */
 int loop_add(struct loop *loop, struct watch *watch, uint32_t events);
 int loop_change(struct loop *loop, struct watch *watch, uint32_t events);
 /* Only for a descriptor that stays open; closing takes it out too, if no duplicate of it is open.

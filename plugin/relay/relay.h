@@ -318,9 +318,10 @@ struct relay {
     struct control_client *successor; /* has been offered the sockets, and may commit; or NULL */
     int network_hold_fd;              /* to keep and to hand on (takeover.c); -1: none */
     struct watch network_users; /* readable when no relay holds the network; fd -1: none does */
-    bool control_waits;         /* accepts no further one until one of them is done */
-    struct watch signals;       /* signalfd(2) */
-    struct watch launcher;      /* pidfd_open(2), with exit_with_launcher */
+    bool control_waits;         /* accepts no further one until one of them is done, or a while */
+    struct timer control_paused_timer;
+    struct watch signals;  /* signalfd(2) */
+    struct watch launcher; /* pidfd_open(2), with exit_with_launcher */
 
     char sandbox_missing[96];  /* stages that this system has not; empty: none */
     int events_fd;             /* the event log */
