@@ -46,7 +46,7 @@ git_in_agent() {
 
 # gate_address NETWORK: of the gate's container in it.
 gate_address() {
-    docker inspect --format "{{.NetworkSettings.Networks.$1.IPAddress}}" claude-bottle-ssh-gate-web
+    address_of claude-bottle-ssh-gate-web "$1"
 }
 
 # ---- through the gate ----
@@ -459,6 +459,8 @@ check 'the gate has no writable root' has_no_writable_root
 check 'the gate has no file with setuid' has_no_setuid_file
 check 'of the gate only its ports answer the agent' shows_only_its_ports
 check 'of the gate nothing answers on the egress network' shows_the_egress_network_nothing
+[ "$engine" = given ] || check 'the gate forwards nothing between its networks' is_shut claude-bottle-ssh-gate-web
+[ "$engine" = given ] || check "the gate passes no frames of the agent's" passes_no_frames claude-bottle-ssh-gate-web 30009
 check 'status has the counters' answers_status
 check 'the container writes the events' writes_events
 check 'a second start is a conflict' conflicts

@@ -274,6 +274,41 @@ ends_what_ends_meanwhile() {
     nothing_is_left
 }
 
+# ---- a container that could forward ----
+
+start='POST .*/containers/[0-9a-f]*/start'
+
+# A kernel without IPv6 has no settings of it, and forwards none of it.
+does_without_ipv6() {
+    : >"$test_dir/runtime/without-ipv6"
+    through_proxy "$start" refuse 'open /proc/sys/net/ipv6/conf/all/forwarding: no such file or directory' -- \
+        start_gate four
+    # Podman's service does not tell them.
+    docker inspect --format '{{json .HostConfig.Sysctls}}' claude-bottle-ssh-gate-four >"$test_dir/sysctls"
+    cat "$test_dir/sysctls"
+    status_is 1 grep ipv6 "$test_dir/sysctls"
+    in_network_of claude-bottle-ssh-gate-four grep -x 0 /proc/sys/net/ipv4/ip_forward
+    rm "$test_dir/runtime/without-ipv6"
+    stop_gate four
+    nothing_is_left
+}
+
+wants_its_settings() {
+    fails_with 'so it is not started' through_proxy "$start" refuse \
+        'write sysctl key net.ipv4.ip_forward: open /proc/sys/net/ipv4/ip_forward: permission denied' -- \
+        start_gate open
+    nothing_is_left
+}
+
+# Of an engine that leaves the settings out.  The relay looks when it starts (docker_swaps.sh).
+sees_that_it_forwards() {
+    fails_with 'forwards packets' through_proxy 'POST .*/containers/[0-9a-f]*/exec' before \
+        "nsenter -t \$(env DOCKER_HOST=$real_docker_host docker inspect --format '{{.State.Pid}}' \
+        claude-bottle-ssh-gate-open) -n sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'" -- \
+        start_gate open "{\"image\": \"$image\"}"
+    nothing_is_left
+}
+
 # ---- a gate that goes ----
 
 is_killed() {
@@ -420,6 +455,9 @@ check 'a container that is removed meanwhile' survives_a_container_that_goes
 check 'a relay that cannot start, and whose log is read late' says_why_to_who_looks_late
 check 'a script that ends at once' ends_what_is_never_ready
 check 'a script that ends meanwhile' ends_what_ends_meanwhile
+[ "$engine" = given ] || check 'a kernel without IPv6' does_without_ipv6
+check 'settings that the engine refuses' wants_its_settings
+[ "$engine" = given ] || check 'a script where the kernel forwards' sees_that_it_forwards
 check 'a container that is killed' is_killed
 check 'a container that is removed by hand' is_removed_by_hand
 check 'stop without an engine is an error' stop_wants_an_engine

@@ -217,6 +217,9 @@ leaves_the_old_one() {
     wait_until sh -c "nsenter -t $process -n ss -Hltn 'sport = 30011' | grep ."
     goes_on 'is taken: stop what listens there' take_over_port 30011
     kill "$listener"
+    # As an earlier version left the container's network, which what takes over has too.
+    in_network_of claude-bottle-ssh-gate-web sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
+    goes_on 'ip_forward is not 0 in this container' take_over
     gate_tool drain docker:web 600000 || true
     wait_until gates_are 0
     fails_with 'not found' take_over

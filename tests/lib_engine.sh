@@ -27,6 +27,49 @@ engine_process=$test_dir/engine.process # its process id, which a check in a she
 # The control groups of all that this engine starts; see cgroups(7).
 cgroup_parent=${test_dir##*/}
 
+# make_runtime NAME: $test_dir/runtime/NAME, which runs the machine's own.  A container's new network has then,
+# before its sysctls are set, what engines' machines have: forwarding, and the loose filter of systemd's.  It
+# would come from the first network namespace of this machine, whose settings are not a test's to change.
+make_runtime() {
+    local open=$test_dir/runtime/open
+    mkdir -p "$test_dir/runtime"
+    cat >"$open" <<END
+#!/bin/sh
+cd /proc/sys/net
+echo 1 >ipv4/ip_forward
+[ -e "$test_dir/runtime/without-ipv6" ] || echo 1 >ipv6/conf/all/forwarding
+echo 2 | tee ipv4/conf/*/rp_filter >/dev/null
+END
+    # A hook of runc's, as it makes the network itself; it is told the process in it.
+    cat >"$test_dir/runtime/hook" <<END
+#!/bin/sh
+exec nsenter --target "\$(sed -n 's/.*"pid": *\([0-9]*\).*/\1/p')" --net "$open"
+END
+    cat >"$test_dir/runtime/$1" <<END
+#!/bin/sh
+bundle=.
+previous=
+for word; do
+    case \$previous in --bundle | -b) bundle=\$word ;; esac
+    case \$word in --bundle=*) bundle=\${word#--bundle=} ;; create) creates=true ;; esac
+    previous=\$word
+done
+if [ -n "\${creates-}" ]; then
+    config=\$bundle/config.json
+    case \$(grep -o '"type":"network"[^}]*' "\$config") in
+    *'"path":"/proc/'*) ;; # another container's
+    *'"path":"'*) nsenter "--net=\$(sed -n 's/.*"type":"network","path":"\([^"]*\)".*/\1/p' "\$config")" "$open" ;;
+    *)
+        sed -i -e '/"hooks":{"prestart":\[/!s|^{|{"hooks":{"prestart":[]},|' \
+            -e 's|"prestart":\[|&{"path":"$test_dir/runtime/hook"},|' -e 's|},\]|}]|' "\$config"
+        ;;
+    esac
+fi
+exec $(command -v "$1") "\$@"
+END
+    chmod 755 "$test_dir/runtime"/*
+}
+
 start_engine() {
     engine_socket=/run/engine.sock
     # With a hierarchy of each version mounted, engines take the wrong one.
@@ -40,7 +83,8 @@ start_engine() {
     case $engine in
     dockerd)
         # Names that are not the engine's are asked of nobody.
-        dockerd --data-root "$test_dir/engine" --exec-root /run/engine -p /run/engine.pid \
+        make_runtime runc
+        dockerd --add-runtime "forwarding=$test_dir/runtime/runc" --default-runtime forwarding --data-root "$test_dir/engine" --exec-root /run/engine -p /run/engine.pid \
             -H "unix://$engine_socket" --cgroup-parent "/$cgroup_parent" --dns 127.0.0.1 \
             --userland-proxy=false --shutdown-timeout 5 >>"$engine_log" 2>&1 &
         ;;
@@ -54,7 +98,8 @@ start_engine() {
         # The default is more than this machine may grant.
         printf '[containers]\ndefault_ulimits = ["nofile=%d:%d", "nproc=%d:%d"]\n' 1024 1024 4096 4096 \
             >/etc/containers/containers.conf
-        TMPDIR=$test_dir/engine/tmp podman --root "$test_dir/engine" --runroot /run/engine --cgroup-manager cgroupfs \
+        make_runtime crun
+        TMPDIR=$test_dir/engine/tmp podman --runtime "$test_dir/runtime/crun" --root "$test_dir/engine" --runroot /run/engine --cgroup-manager cgroupfs \
             system service --time 0 "unix://$engine_socket" >>"$engine_log" 2>&1 &
         ;;
     esac
@@ -151,6 +196,7 @@ import_image() {
     mkdir -p "$root"/{bin,dev,etc,proc,root,run/sshd,sys,tmp,usr/lib/git-core,var/empty}
     add_programs "$root" /bin/busybox
     chroot "$root" /bin/busybox --install -s /bin
+    install "$BUILD_DIR/tests/fixtures/frame" "$root/bin/frame"
     add_programs "$root" /usr/bin/bash /usr/bin/git /usr/bin/ssh /usr/bin/socat /usr/sbin/sshd
     ln -s /usr/bin/git "$root/usr/lib/git-core/git"
     ln -s git "$root/usr/bin/git-upload-pack"
@@ -250,11 +296,94 @@ set_up_world() {
     make_network outer
     start_server
     # Names that nobody knows are looked up too; dockerd's DNS server takes its time for those.
-    run_container agent inner --dns-opt timeout:1 --dns-opt attempts:1
+    # It may use raw sockets, as Docker has it and Podman no longer.
+    run_container agent inner --dns-opt timeout:1 --dns-opt attempts:1 --cap-add NET_RAW
     run_container outsider outer
     [ "$engine" != podman ] || keep_bridge_addresses
     in_container agent mkdir -m 700 /root/.ssh
     docker cp "$test_dir/root/.ssh/id_ed25519" agent:/root/.ssh/ >/dev/null
+}
+
+# address_of CONTAINER NETWORK
+address_of() {
+    docker inspect --format "{{.NetworkSettings.Networks.$2.IPAddress}}" "$1"
+}
+
+# in_network_of CONTAINER COMMAND...: on this machine, which the engine has to be of.
+in_network_of() {
+    local process
+    process=$(docker inspect --format '{{.State.Pid}}' "$1")
+    nsenter -t "$process" -n "${@:2}"
+}
+
+# ---- what a sidecar's container must not let through ----
+
+# send_frame CONTAINER SOURCE DESTINATION TEXT: from the agent, for the container's hardware address.
+send_frame() {
+    local hardware
+    hardware=$(docker inspect --format '{{.NetworkSettings.Networks.inner.MacAddress}}' "$1")
+    in_container agent frame eth0 "$hardware" "$2" "$3" 5555 "$4"
+}
+
+# outsider_got TEXT: by UDP.
+outsider_got() {
+    in_container outsider grep "$1" /tmp/got
+}
+
+# stray_answers CONTAINER: what it dropped because its answer would go another way.
+stray_answers() {
+    in_network_of "$1" awk '/^TcpExt/ && !n { n = split($0, names) }
+        /^TcpExt/ { for (i = 1; i <= n; i++) if (names[i] == "IPReversePathFilter") value = $i }
+        END { print value }' /proc/self/net/netstat
+}
+
+more_stray_answers() {
+    [ "$(stray_answers "$1")" -gt "$2" ]
+}
+
+# passes_no_frames CONTAINER PORT: of the agent's to the outsider, which nothing declares.  PORT is the one on
+# which the agent can reach the container.
+passes_no_frames() {
+    local own outsider strays filter=/proc/sys/net/bridge/bridge-nf-call-iptables
+    # Where the machine's firewall sees what a bridge passes, and Docker has rules there, some frames do not even
+    # come to the container.
+    [ ! -e "$filter" ] || echo 0 >"$filter"
+    own=$(address_of agent inner)
+    outsider=$(address_of outsider outer)
+    docker exec --detach outsider socat -u UDP-RECV:5555 OPEN:/tmp/got,creat,append
+    wait_until in_container outsider grep ':15B3 ' /proc/net/udp
+    strays=$(stray_answers "$1")
+    send_frame "$1" "$own" "$outsider" straight
+    send_frame "$1" "$(address_of server outer)" "$outsider" as-the-server
+    # To the container itself, where only an answer from the other network belongs.
+    send_frame "$1" "$(address_of server outer)" "$(address_of "$1" outer)" answer
+    # A connection that comes after them is taken, and what comes after that by the same way has arrived.
+    in_container agent bash -c ": <>/dev/tcp/$(address_of "$1" inner)/$2"
+    # shellcheck disable=SC2016 # the shell there expands it
+    in_network_of "$1" bash -c 'printf "last\n" >"/dev/udp/$0/5555"' "$outsider"
+    wait_until outsider_got last
+    status_is 1 outsider_got 'straight\|as-the-server'
+    wait_until more_stray_answers "$1" "$strays"
+    # All this would show a frame that is passed.
+    in_network_of "$1" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
+    send_frame "$1" "$own" "$outsider" with-forwarding
+    wait_until outsider_got with-forwarding
+    in_network_of "$1" sh -c 'echo 0 >/proc/sys/net/ipv4/ip_forward'
+    [ ! -e "$filter" ] || echo 1 >"$filter"
+}
+
+# is_shut CONTAINER: by what holds for each of its interfaces.
+is_shut() {
+    # shellcheck disable=SC2016 # the shell there expands these
+    in_network_of "$1" bash -c '
+        cd /proc/sys/net
+        grep -H "" ipv4/ip_forward ipv6/conf/{all,default}/forwarding ipv4/conf/{all,default,eth0,eth1}/forwarding \
+            ipv4/conf/{all,eth0,eth1}/rp_filter {ipv4,ipv6}/conf/all/accept_source_route \
+            ipv6/conf/{eth0,eth1}/{accept_ra,accept_redirects}' >"$test_dir/settings"
+    cat "$test_dir/settings"
+    [ "$(wc -l <"$test_dir/settings")" -eq 16 ]
+    status_is 1 grep -v -e 'rp_filter:1$' -e ':0$' "$test_dir/settings"
+    status_is 1 grep 'rp_filter:0$' "$test_dir/settings"
 }
 
 # ---- the launcher ----

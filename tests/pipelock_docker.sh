@@ -210,6 +210,8 @@ write_bottles
 check 'pipelock starts, from an image that is pulled' up web
 check 'allowed hosts are reached through it, others are not' lets_through_what_is_allowed
 check 'its command line, configuration and rights' runs_as_it_should
+check 'it forwards nothing between its networks' is_shut "$container"
+check "it passes no frames of the agent's" passes_no_frames "$container" 8888
 check 'status shows it' shows_its_state
 check 'a second start is a conflict' refuses_a_second
 check 'stop is idempotent, and meant for one instance' stops_by_target

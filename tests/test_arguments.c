@@ -39,9 +39,9 @@ static struct relay_config config; /* too large for a stack */
 Test(arguments, a_complete_line_is_taken)
 {
     static const char *const WORDS[] = {
-        COMPLETE,           "--listen", "198.51.100.0/24", "--upstream", "six,22,2001:db8::1,2222",
-        "--dns-server",     "[::1]:53", "--sandbox",       "required",   "--takeover",
-        "fedcba9876543210", NULL};
+        COMPLETE,       "--listen",   "198.51.100.0/24",  "--upstream", "six,22,2001:db8::1,2222",
+        "--dns-server", "[::1]:53",   "--sandbox",        "required",   "--forwarding",
+        "refused",      "--takeover", "fedcba9876543210", NULL};
     char message[RELAY_MESSAGE_SIZE] = "";
 
     cr_assert(read_arguments(WORDS, &config, message), "%s", message);
@@ -63,6 +63,7 @@ Test(arguments, a_complete_line_is_taken)
     cr_expect_eq(config.dial_timeout_ms, 2);
     cr_expect_eq(config.identification_timeout_ms, 3);
     cr_expect(config.sandbox_required);
+    cr_expect(config.refuses_forwarding);
     cr_expect_str_eq(config.takeover_instance, "fedcba9876543210");
     cr_expect(!config.holds_network);
     cr_expect_eq(config.limits[MAX_CONNECTIONS], 4);
@@ -103,6 +104,7 @@ Test(arguments, what_is_wrong_is_named)
         {"--dial-timeout-ms", "2147483648"},
         {"--dial-timeout-ms", "99999999999999999999"},
         {"--dial-timeout-ms", "1s"},
+        {"--forwarding", "allowed"},
         {"--limit", "max_connections"},
         {"--limit", "max_connections="},
         {"--limit", "max_connections=0"},

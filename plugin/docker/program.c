@@ -162,7 +162,8 @@ static bool append_arguments(json_object *words, const struct relay_config *conf
                              json_object *network)
 {
     bool appended =
-        array_add_text(words, "serve") && append_option(words, "--slug", config->slug) &&
+        array_add_text(words, "serve") && append_option(words, "--forwarding", "refused") &&
+        append_option(words, "--slug", config->slug) &&
         append_option(words, "--instance", config->instance) && append_subnets(words, network) &&
         append_number(words, "--resolve-timeout-ms", config->resolve_timeout_ms) &&
         append_number(words, "--dial-timeout-ms", config->dial_timeout_ms) &&
@@ -237,8 +238,7 @@ json_object *docker_describe_container(const struct docker_start *start)
 
     if (!object_add_text(object_member(body, "Labels"), LABEL_PROGRAM,
                          image ? PROGRAM_SCRIPT : PROGRAM_RELAY) ||
-        !(start->holder ? container_share_network(body, object_text(start->holder, "Id"))
-                        : container_add_network(body, start->internal)) ||
+        (start->holder && !container_share_network(body, object_text(start->holder, "Id"))) ||
         !(image ? describe_script(body, start) : describe_relay(body, start)))
         return NULL;
     return steal_pointer(&body);

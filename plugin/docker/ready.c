@@ -71,6 +71,15 @@ static bool listens(const char *table, uint16_t port)
     return strstr(table, ipv4) || strstr(table, ipv6);
 }
 
+/* What the relay makes sure of by itself (relay/forwarding.c). */
+#define FORWARDING_SWITCHES "/proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding"
+#define FORWARDS            "forwards "
+
+static bool forwards_nothing(const char *said)
+{
+    return strstr(said, FORWARDS "0") && !strstr(said, FORWARDS "1");
+}
+
 static bool all_listen(const char *table, const struct plan *plan)
 {
     for (size_t i = 0; i < plan->upstream_count; i++)
@@ -90,11 +99,16 @@ static enum bottle_result script_ended(const struct docker_start *start, struct 
                        start->container.name, start->options.image, words);
 }
 
-/* Needs no program but the shell that runs the script too. */
+/*
+ * Needs no program but the shell that runs the script too.  Of a file below /proc/sys the second byte is its end,
+ * if it is read by one byte at a time, so read(1p) finds no line that is complete.
+ */
 static enum bottle_result wait_for_script(const struct docker_start *start, struct failure *failure)
 {
     static const char *const COMMAND[] = {
         "/bin/sh", "-c",
+        "for file in " FORWARDING_SWITCHES "; do"
+        " [ -r $file ] && { read -r line <$file; echo \"" FORWARDS "$line\"; }; done;"
         "for table in /proc/net/tcp /proc/net/tcp6; do"
         " [ -r $table ] && while read -r line; do echo \"$line\"; done <$table; done",
         NULL};
@@ -113,6 +127,12 @@ static enum bottle_result wait_for_script(const struct docker_start *start, stru
             continue; /* it ended just now; the next look shows */
         if (result != BOTTLE_OK)
             return result;
+        if (!forwards_nothing(table))
+            return failure_set(
+                failure, BOTTLE_UNAVAILABLE,
+                "container %s forwards packets, so an agent could send through it to "
+                "anywhere: the engine has not applied its sysctls",
+                start->container.name);
         if (all_listen(table, start->plan))
             return BOTTLE_OK;
         wait_pause(CONTAINER_PAUSE_MS);

@@ -17,30 +17,22 @@
 #include <stdio.h>
 #include <string.h>
 
-static enum bottle_result put_script(const struct docker_start *start, struct failure *failure)
-{
-    CLEANUP_FREE char *text = render_entrypoint(start->plan);
-
-    if (!text)
-        return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
-    const struct engine_file script = {
-        .path = ENTRYPOINT_FILE, .mode = 0555, .bytes = text, .length = strlen(text)};
-    return container_put_file(&start->container, &script, failure);
-}
-
 /* From the container's creation on: what fails here is undone by the caller. */
 static enum bottle_result run_container(struct docker_start *start, struct failure *failure)
 {
     struct container *container = &start->container;
+    bool has_script = start->options.image != NULL;
+    CLEANUP_FREE char *text = has_script ? render_entrypoint(start->plan) : NULL;
 
+    if (has_script && !text)
+        return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
+    const struct engine_file script = {
+        .path = ENTRYPOINT_FILE, .mode = 0555, .bytes = text, .length = text ? strlen(text) : 0};
     container->body = docker_describe_container(start);
-    enum bottle_result result = container_create(container, failure);
-    if (result == BOTTLE_OK && !start->holder)
-        result = container_connect(container, start->egress, failure);
-    if (result == BOTTLE_OK && start->options.image)
-        result = put_script(start, failure);
-    if (result == BOTTLE_OK)
-        result = container_start(container, failure);
+    /* In a takeover the network is the holder's. */
+    enum bottle_result result =
+        container_run(container, start->holder ? NULL : start->internal,
+                      start->holder ? NULL : start->egress, has_script ? &script : NULL, failure);
     return result == BOTTLE_OK ? docker_wait_until_ready(start, failure) : result;
 }
 

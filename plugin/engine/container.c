@@ -6,7 +6,7 @@
  * yet, or never.  Undoing finds that out by the name: while the engine is at it, the name is taken, and
  * whoever has taken it in its place can be sure.
  */
-#include "container.h"
+#include "container_network.h"
 
 #include "cleanup.h"
 #include "json_object.h"
@@ -92,12 +92,10 @@ static bool may_pass(enum bottle_result result)
 }
 
 /* The tries are for a holder that is just being made, started or removed. */
-enum bottle_result container_create(struct container *container, struct failure *failure)
+static enum bottle_result create(struct container *container, struct failure *failure)
 {
     enum bottle_result result = BOTTLE_OK;
 
-    if (!container->body)
-        return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
     for (int i = 0; i < CLAIM_TRIES; i++) {
         result = remove_leftover(container, failure);
         if (result == BOTTLE_CONFLICT)
@@ -123,20 +121,22 @@ static bool is_gone(const struct container *container)
            strcmp(object_text(object_member(found, "State"), "Status"), "removing") == 0;
 }
 
-enum bottle_result container_connect(const struct container *container, json_object *network,
-                                     struct failure *failure)
+/* Engines before API 1.44 take one network as they make a container; this adds the other. */
+static enum bottle_result connect_egress(const struct container *container, json_object *network,
+                                         struct failure *failure)
 {
     CLEANUP_JSON json_object *body = json_object_new_object();
 
-    if (!object_add_text(body, "Container", container->id))
+    if (!object_add_text(body, "Container", container->id) ||
+        !object_add(body, "EndpointConfig", container_describe_endpoint(container)))
         return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
     enum bottle_result result = engine_call(container->engine, "POST", body, NULL, failure,
                                             "/networks/%s/connect", object_text(network, "Id"));
     return result != BOTTLE_OK && is_gone(container) ? BOTTLE_NOT_FOUND : result;
 }
 
-enum bottle_result container_put_file(const struct container *container,
-                                      const struct engine_file *file, struct failure *failure)
+static enum bottle_result put_file(const struct container *container,
+                                   const struct engine_file *file, struct failure *failure)
 {
     enum bottle_result result =
         engine_put_files(container->engine, container->id, file, 1, failure);
@@ -145,12 +145,55 @@ enum bottle_result container_put_file(const struct container *container,
 }
 
 /* Where its program cannot run, the engine may remove it too, but says why. */
-enum bottle_result container_start(const struct container *container, struct failure *failure)
+static enum bottle_result start(const struct container *container, struct failure *failure)
 {
     enum bottle_result result = engine_call(container->engine, "POST", NULL, NULL, failure,
                                             "/containers/%s/start", container->id);
 
     return result == BOTTLE_CONFLICT && is_gone(container) ? BOTTLE_NOT_FOUND : result;
+}
+
+static enum bottle_result run_once(struct container *container, json_object *internal,
+                                   json_object *egress, const struct engine_file *file,
+                                   struct failure *failure)
+{
+    if (!container->body || (internal && !container_add_network(container, internal)))
+        return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
+    enum bottle_result result = create(container, failure);
+    if (result == BOTTLE_OK && egress)
+        result = connect_egress(container, egress, failure);
+    if (result == BOTTLE_OK && file)
+        result = put_file(container, file, failure);
+    return result == BOTTLE_OK ? start(container, failure) : result;
+}
+
+/* By the words of runc, crun and Docker: "open /proc/sys/net/ipv6/conf/…: no such file or directory". */
+static bool lacks_ipv6(const struct failure *failure)
+{
+    return strstr(failure->message, "/proc/sys/net/ipv6/") &&
+           strcasestr(failure->message, "no such file");
+}
+
+enum bottle_result container_run(struct container *container, json_object *internal,
+                                 json_object *egress, const struct engine_file *file,
+                                 struct failure *failure)
+{
+    enum bottle_result result = run_once(container, internal, egress, file, failure);
+
+    if (result != BOTTLE_OK && internal && !container->without_ipv6 && lacks_ipv6(failure)) {
+        container->without_ipv6 = true;
+        result = container_remove(container->engine, container->id, failure);
+        if (result == BOTTLE_OK)
+            result = run_once(container, internal, egress, file, failure);
+    }
+    if (result != BOTTLE_OK &&
+        (strstr(failure->message, "sysctl") || strstr(failure->message, "/proc/sys/")))
+        return failure_set(
+            failure, result,
+            "%.700s; without these settings an agent could send through container %s "
+            "to anywhere, so it is not started",
+            failure->message, container->name);
+    return result;
 }
 
 /* ---- undoing ---- */

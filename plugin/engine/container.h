@@ -8,12 +8,8 @@
  *     struct container container = {.engine = engine, .sidecar = "…", .slug = …, .instance = …,
  *                                   .name = …};
  *     container.body = container_describe(&container, &options);
- *     …container_add_network(container.body, internal_network), and "Image", "Cmd" and the like…
- *     result = container_create(&container, failure);
- *     if (result == BOTTLE_OK)
- *         result = container_connect(&container, egress_network, failure);
- *     if (result == BOTTLE_OK)
- *         result = container_start(&container, failure);
+ *     …"Image", "Cmd" and the like…
+ *     result = container_run(&container, internal_network, egress_network, NULL, failure);
  *     if (result != BOTTLE_OK)
  *         result = container_undo(&container, result, failure);
  *     container_clear(&container);
@@ -73,6 +69,7 @@ struct container {
     json_object *body; /* of POST /containers/create */
     char *id;          /* NULL: it is not made yet */
     bool may_come;     /* the engine was asked for it, and has not answered */
+    bool without_ipv6; /* the engine's kernel has none, so there are no settings of it */
 };
 
 /* Frees body and id. */
@@ -85,29 +82,25 @@ void container_clear(struct container *container);
 json_object *container_describe(const struct container *container,
                                 const struct container_options *options);
 
-/* One foot in the network.  False when memory ran out. */
-bool container_add_network(json_object *body, json_object *network);
-/* Or the network of another container, with all its addresses, which ends with that one. */
+/*
+ * Gives it the network of another container, with all its addresses and settings, which ends with that one.
+ * False when memory ran out.
+ */
 bool container_share_network(json_object *body, const char *id);
 #define NETWORK_OF "container:" /* begins the NetworkMode of such a one; the ID follows */
 
 /*
- * Takes the name by making the container.  One of the sidecar's that holds the name without running is
- * what is left of a start that was cut off, or of a sidecar that ended: it is removed.  Not by force:
- * should another launcher have started it meanwhile, the engine refuses, and that launcher has won.
- * BOTTLE_CONFLICT: the name is somebody else's.
+ * Makes the container, which takes the name, and starts it.  One of the sidecar's that holds the name without
+ * running is what is left of a start that was cut off, or of a sidecar that ended: it is removed.  Not by
+ * force: should another launcher have started it meanwhile, the engine refuses, and that launcher has won.
+ * BOTTLE_CONFLICT: the name is somebody else's.  BOTTLE_NOT_FOUND: somebody has removed the container
+ * meanwhile.  What was made is the caller's to undo.
+ * @internal, @egress: as the engine describes them; NULL: it shares the network of another
+ * @file:              put into it before it starts; NULL: none
  */
-enum bottle_result container_create(struct container *container, struct failure *failure);
-
-/*
- * These return BOTTLE_NOT_FOUND when somebody has removed the container meanwhile.
- * Engines before API 1.44 take one network as they make a container; connect adds the other.
- */
-enum bottle_result container_connect(const struct container *container, json_object *network,
-                                     struct failure *failure);
-enum bottle_result container_put_file(const struct container *container,
-                                      const struct engine_file *file, struct failure *failure);
-enum bottle_result container_start(const struct container *container, struct failure *failure);
+enum bottle_result container_run(struct container *container, json_object *internal,
+                                 json_object *egress, const struct engine_file *file,
+                                 struct failure *failure);
 
 /*
  * Removes what was made, whether the engine has said so or not, and returns result; where that cannot be

@@ -12,7 +12,6 @@
 #include "json_object.h"
 #include "labels.h"
 #include "options.h"
-#include "text.h"
 #include "utf8.h"
 
 #include <stdio.h>
@@ -23,7 +22,6 @@ static const char COMMON_SETTINGS[] = "{\"User\": \"65534:65534\","
                                       " \"HostConfig\": {"
                                       "  \"CapDrop\": [\"ALL\"],"
                                       "  \"SecurityOpt\": [\"no-new-privileges\"]}}";
-static const char NETWORK_SYSCTLS[] = "{\"net.ipv4.ip_unprivileged_port_start\": \"0\"}";
 
 static const char *const RESTART_POLICIES[] = {"no", "on-failure", "unless-stopped", "always"};
 
@@ -164,24 +162,4 @@ json_object *container_describe(const struct container *container,
         !add_restart(host_config, options->restart))
         return NULL;
     return steal_pointer(&body);
-}
-
-bool container_add_network(json_object *body, json_object *network)
-{
-    const char *name = json_object_get_string(object_member(network, "Name"));
-    json_object *host_config = object_member(body, "HostConfig");
-    json_object *networking = json_object_new_object(), *endpoints = json_object_new_object();
-    bool added = object_add(endpoints, name, json_object_new_object()) &&
-                 object_add(host_config, "Sysctls", json_tokener_parse(NETWORK_SYSCTLS)) &&
-                 object_add_text(host_config, "NetworkMode", name);
-
-    added = object_add(networking, "EndpointsConfig", endpoints) && added;
-    return object_add(body, "NetworkingConfig", networking) && added;
-}
-
-bool container_share_network(json_object *body, const char *id)
-{
-    CLEANUP_FREE char *mode = text_format(NETWORK_OF "%s", id);
-
-    return mode && object_add_text(object_member(body, "HostConfig"), "NetworkMode", mode);
 }

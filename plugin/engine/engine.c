@@ -156,6 +156,11 @@ bool engine_is_podman(const struct engine *engine)
     return engine->is_podman;
 }
 
+bool engine_speaks(const struct engine *engine, int minor)
+{
+    return api_minor(engine->announced) >= minor;
+}
+
 const char *engine_address(const struct engine *engine)
 {
     return engine->address;

@@ -50,6 +50,9 @@ void engine_close(struct engine **engine);
 /* For what Podman's service answers without doing it. */
 bool engine_is_podman(const struct engine *engine);
 
+/* Whether it announces API 1.MINOR or a later one; what is spoken may be older. */
+bool engine_speaks(const struct engine *engine, int minor);
+
 /* For messages; lives as long as the engine. */
 const char *engine_address(const struct engine *engine);
 

@@ -6,7 +6,7 @@
  *         --upstream ALIAS,LISTEN_PORT,HOST,PORT [--upstream ...]... [--dns-server ADDRESS]...
  *         --resolve-timeout-ms N --dial-timeout-ms N --identification-timeout-ms N
  *         --limit NAME=N ... (relay_limits.h; each of them)
- *         [--sandbox required] [--takeover INSTANCE]
+ *         [--sandbox required] [--forwarding refused] [--takeover INSTANCE]
  *
  * In plain text, so that an engine's `inspect` shows what the gate may reach.  The values were
  * checked by the plugin; what is checked here is that they fit into struct relay_config.
@@ -39,6 +39,7 @@ enum option_kind {
     IDENTIFICATION_TIMEOUT,
     LIMIT,
     SANDBOX,
+    FORWARDING,
     TAKEOVER,
     OPTION_COUNT,
 };
@@ -54,6 +55,7 @@ static const char *const OPTIONS[OPTION_COUNT] = {
     [IDENTIFICATION_TIMEOUT] = "--identification-timeout-ms",
     [LIMIT] = "--limit",
     [SANDBOX] = "--sandbox",
+    [FORWARDING] = "--forwarding",
     [TAKEOVER] = "--takeover",
 };
 
@@ -249,6 +251,9 @@ static bool take(struct relay_config *config, enum option_kind option, const cha
     case SANDBOX:
         config->sandbox_required = strcmp(value, "required") == 0;
         return config->sandbox_required;
+    case FORWARDING:
+        config->refuses_forwarding = strcmp(value, "refused") == 0;
+        return config->refuses_forwarding;
     case TAKEOVER:
         return take_text(config->takeover_instance, sizeof config->takeover_instance, value,
                          strlen(value));

@@ -98,6 +98,8 @@ struct relay_config {
     uint8_t holds_network; /* the network ends with this relay: it was made for its container */
     uint8_t exit_with_launcher;
     uint8_t sandbox_required;
+    uint8_t
+        refuses_forwarding; /* in a container: does not serve where the kernel forwards packets */
     int32_t resolve_timeout_ms;
     int32_t dial_timeout_ms;
     int32_t identification_timeout_ms;

@@ -436,6 +436,9 @@ bool relay_setup(struct relay *relay);
 /* The same for a relay that got its config as arguments: those after "serve". */
 bool relay_setup_from_arguments(struct relay *relay, int count, char **arguments);
 
+/* forwarding.c: false, with reply filled in, if the config wants the kernel to forward nothing and it does. */
+bool forwarding_refuse(const struct relay_config *config, struct setup_reply *reply);
+
 /* arguments.c; returns false, with a message. */
 bool arguments_read(int count, char **arguments, struct relay_config *config,
                     char message[RELAY_MESSAGE_SIZE]);

@@ -489,6 +489,7 @@ static bool serve_from_arguments(struct relay *relay, int count, char **argument
 
     if (!raise_descriptor_limit(reply) || !block_signals(reply) ||
         !arguments_read(count, arguments, &relay->config, reply->message) ||
+        !forwarding_refuse(&relay->config, reply) ||
         !request_takeover(&relay->config, &given, reply) || !set_up(relay, &given, reply))
         return false;
     return given.takeover.fd < 0 ||

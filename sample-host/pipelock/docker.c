@@ -58,7 +58,7 @@ static enum bottle_result check_image(const char *image, struct failure *failure
 
 static json_object *describe(const struct container *container,
                              const struct container_options *options,
-                             const struct pipelock_plan *plan, json_object *network)
+                             const struct pipelock_plan *plan)
 {
     static const char PROGRAM_SETTINGS[] =
         "[\"run\", \"--listen\", \"0.0.0.0:8888\", \"--config\", \"/" CONFIG_FILE "\"]";
@@ -71,22 +71,8 @@ static json_object *describe(const struct container *container,
     built = built && record && object_add(body, "Cmd", json_tokener_parse(PROGRAM_SETTINGS)) &&
             object_add_text(body, "Image", options->image) &&
             object_add_text(object_member(body, "Labels"), LABEL_RECORD,
-                            json_object_to_json_string_ext(record, JSON_C_TO_STRING_PLAIN)) &&
-            container_add_network(body, network);
+                            json_object_to_json_string_ext(record, JSON_C_TO_STRING_PLAIN));
     return built ? steal_pointer(&body) : NULL;
-}
-
-/* Readable for the user that the container has, who is nobody. */
-static enum bottle_result put_config(const struct container *container,
-                                     const struct pipelock_plan *plan, struct failure *failure)
-{
-    CLEANUP_FREE char *text = plan_render_config(plan);
-
-    if (!text)
-        return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
-    const struct engine_file file = {
-        .path = CONFIG_FILE, .mode = 0444, .bytes = text, .length = strlen(text)};
-    return container_put_file(container, &file, failure);
 }
 
 /* What is wrong it says; of a healthy one it says nothing. */
@@ -121,17 +107,17 @@ static enum bottle_result wait_until_healthy(const struct container *container, 
 
 /* What is made here is undone by the caller. */
 static enum bottle_result run(struct container *container, const struct container_options *options,
-                              const struct pipelock_plan *plan, json_object *egress,
-                              struct failure *failure)
+                              const struct pipelock_plan *plan, json_object *internal,
+                              json_object *egress, struct failure *failure)
 {
-    enum bottle_result result = container_create(container, failure);
+    CLEANUP_FREE char *text = plan_render_config(plan);
 
-    if (result == BOTTLE_OK)
-        result = container_connect(container, egress, failure);
-    if (result == BOTTLE_OK)
-        result = put_config(container, plan, failure);
-    if (result == BOTTLE_OK)
-        result = container_start(container, failure);
+    if (!text)
+        return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
+    /* Readable for the user that the container has, who is nobody. */
+    const struct engine_file config = {
+        .path = CONFIG_FILE, .mode = 0444, .bytes = text, .length = strlen(text)};
+    enum bottle_result result = container_run(container, internal, egress, &config, failure);
     return result == BOTTLE_OK ? wait_until_healthy(container, options->start_timeout_ms, failure)
                                : result;
 }
@@ -161,8 +147,8 @@ static enum bottle_result docker_start(const struct bottle_host *host,
     if (result != BOTTLE_OK)
         return result == BOTTLE_NOT_FOUND ? BOTTLE_UNAVAILABLE : result;
     struct container container = container_of(engine, plan->slug, instance, name);
-    container.body = describe(&container, &taken, plan, internal);
-    result = run(&container, &taken, plan, egress, failure);
+    container.body = describe(&container, &taken, plan);
+    result = run(&container, &taken, plan, internal, egress, failure);
     if (result != BOTTLE_OK)
         result = container_undo(&container, result, failure);
     else

@@ -53,6 +53,8 @@ static void write_config(void)
         write_option("--limit", "%s=%d", RELAY_LIMIT[i].key, config.limits[i]);
     if (config.sandbox_required)
         write_option("--sandbox", "required");
+    if (config.refuses_forwarding)
+        write_option("--forwarding", "refused");
     if (config.takeover_instance[0])
         write_option("--takeover", "%s", config.takeover_instance);
 }
@@ -89,6 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         REQUIRE(again.dial_timeout_ms == config.dial_timeout_ms);
         REQUIRE(memcmp(again.limits, config.limits, sizeof again.limits) == 0);
         REQUIRE(again.sandbox_required == config.sandbox_required);
+        REQUIRE(again.refuses_forwarding == config.refuses_forwarding);
         REQUIRE(strcmp(again.takeover_instance, config.takeover_instance) == 0);
         REQUIRE(again.holds_network == config.holds_network);
     }
