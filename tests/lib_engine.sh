@@ -332,6 +332,7 @@ outsider_got() {
 
 # stray_answers CONTAINER: what it dropped because its answer would go another way.
 stray_answers() {
+    # shellcheck disable=SC2016 # awk expands these
     in_network_of "$1" awk '/^TcpExt/ && !n { n = split($0, names) }
         /^TcpExt/ { for (i = 1; i <= n; i++) if (names[i] == "IPReversePathFilter") value = $i }
         END { print value }' /proc/self/net/netstat
