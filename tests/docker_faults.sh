@@ -134,6 +134,52 @@ END
     nothing_is_left
 }
 
+# never_removes STATE COMMAND...: with an engine of one gate, which it says that it has removed, and goes on to list.
+# It bears 200 requests.
+never_removes() {
+    local socket=$test_dir/eternal.sock engine
+    {
+        /usr/bin/python3 - "$socket" "$1" <<'END' &
+import http.server, itertools, json, os, socketserver, sys
+requests = itertools.count(1)
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+class Engine(http.server.BaseHTTPRequestHandler):
+    container = {"Id": "a" * 64, "HostConfig": {}, "State": {"Running": sys.argv[2] == "running", "Status": sys.argv[2]},
+                 "Config": {"Labels": {"com.claude-bottle.sidecar": "ssh_gate", "com.claude-bottle.slug": "web"}}}
+    def answer(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if next(requests) > 200:
+            os._exit(1)
+        body = json.dumps([self.container] if "/containers/json" in self.path else self.container).encode()
+        self.send_response(200)
+        self.send_header("Api-Version", "1.41")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    do_GET = do_POST = do_DELETE = answer
+    def log_message(self, *_):
+        pass
+Server(sys.argv[1], Engine).serve_forever()
+END
+    }
+    engine=$!
+    wait_until test -S "$socket"
+    DOCKER_HOST=unix://$socket "${@:2}"
+    kill "$engine" || return 1
+    rm -f "$socket"
+}
+
+lists_what_it_removed() {
+    never_removes running fails_with 'but goes on to list them' stop_gate web
+}
+
+says_what_no_engine_says() {
+    never_removes $'\e[31mlong'"$(printf '%0500d' 0)" fails_with \
+        'its container is \x1b[31mlong0000' gate_tool status docker:web
+    never_removes "$(printf '%05000d' 0)" fails_with 'stop removes it' gate_tool status docker:web
+}
+
 # ---- the plugin alone ----
 
 bottle='{"ssh": [{"Host": "gitea", "Hostname": "gitea.example", "Port": 30009}]}'
@@ -446,6 +492,8 @@ check 'an engine that accepts and never answers' is_patient_for_a_time
 check 'something else that answers' is_no_engine
 check 'an engine that is too old' is_of_another_time
 check 'an engine that is too new' is_newer_than_all
+check 'an engine that removes nothing' lists_what_it_removed
+check 'an engine that says what none would' says_what_no_engine_says
 check 'an engine over TCP' works_over_tcp
 check 'an engine of another architecture' is_of_another_architecture
 check 'an image that is cut off on its way' survives_a_cut_image

@@ -22,7 +22,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CUT_TRIES 50
+#define CUT_TRIES  50
+#define STOP_TRIES 20
 
 /* ---- stop ---- */
 
@@ -59,10 +60,13 @@ static enum bottle_result stop_listed(struct engine *engine, json_object *list, 
     return BOTTLE_OK;
 }
 
+/* More than once, because a takeover may be under way; but not for ever, whatever the engine lists. */
 static enum bottle_result stop_all(struct engine *engine, const char *slug, struct failure *failure)
 {
-    for (;;) {
+    for (int i = 0; i < STOP_TRIES; i++) {
         CLEANUP_JSON json_object *list = NULL;
+        if (i > 0)
+            wait_pause(CONTAINER_PAUSE_MS);
         enum bottle_result result = gate_list(engine, slug, &list, failure);
         if (result != BOTTLE_OK || json_object_array_length(list) == 0)
             return result;
@@ -72,6 +76,10 @@ static enum bottle_result stop_all(struct engine *engine, const char *slug, stru
         if (result != BOTTLE_OK)
             return result;
     }
+    return failure_set(failure, BOTTLE_TIMEOUT,
+                       "engine %s says that it removes the containers of docker:%s, but goes on to "
+                       "list them; remove them by hand, or restart the engine",
+                       engine_address(engine), slug);
 }
 
 /* Ends the connections of a relay that others need for its network. */

@@ -95,8 +95,9 @@ enum bottle_result gate_find_running(struct engine *engine, const struct target 
         return failure_set(failure, BOTTLE_NOT_FOUND,
                            "the gate docker:%s does not run: its container is %s, with exit "
                            "status %s; stop removes it",
-                           target->slug, object_text(object_member(named, "State"), "Status"),
-                           object_text(object_member(named, "State"), "ExitCode"));
+                           target->slug,
+                           EXCERPT(object_text(object_member(named, "State"), "Status")),
+                           EXCERPT(object_text(object_member(named, "State"), "ExitCode")));
     *found = steal_pointer(&named);
     return BOTTLE_OK;
 }
@@ -178,5 +179,6 @@ enum bottle_result gate_set_restart_policy(struct engine *engine, json_object *f
     return failure_set(failure, BOTTLE_UNSUPPORTED,
                        "engine %s cannot change the restart policy \"%s\", with which a gate that "
                        "has drained would come back: stop docker:%s",
-                       engine_address(engine), now, container_label(found, LABEL_SLUG));
+                       engine_address(engine), EXCERPT(now),
+                       EXCERPT(container_label(found, LABEL_SLUG)));
 }

@@ -123,8 +123,10 @@ static enum bottle_result wait_for_script(const struct docker_start *start, stru
         if (result == BOTTLE_OK)
             result = container_exec(start->container.engine, start->container.id, COMMAND, &table,
                                     failure);
-        if (result == BOTTLE_NOT_FOUND && container)
+        if (result == BOTTLE_NOT_FOUND && container) {
+            wait_pause(CONTAINER_PAUSE_MS);
             continue; /* it ended just now; the next look shows */
+        }
         if (result != BOTTLE_OK)
             return result;
         if (!forwards_nothing(table))

@@ -11,6 +11,7 @@
 #include "cleanup.h"
 #include "json_object.h"
 #include "labels.h"
+#include "utf8.h"
 #include "wait.h"
 
 #include <stdio.h>
@@ -64,7 +65,7 @@ static enum bottle_result remove_leftover(const struct container *container,
             "slug \"%s\" runs %s already: stop docker:%s:%s first, or choose another "
             "slug",
             container->slug, container->sidecar, container->slug,
-            container_label(holder, LABEL_INSTANCE));
+            EXCERPT(container_label(holder, LABEL_INSTANCE)));
     result = engine_call(container->engine, "DELETE", NULL, NULL, failure, "/containers/%s?v=1",
                          object_text(holder, "Id"));
     /* It was started, or is being removed, by another: the next try shows. */
