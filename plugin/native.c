@@ -101,6 +101,20 @@ static void take_listen_address(struct relay_config *config, const char *address
                    "%s", address);
 }
 
+/* A namespace that ip-netns(8) made may have files of its own for names, in /etc/netns. */
+static void take_netns_name(struct relay_config *config, const char *path)
+{
+    static const char *const DIRECTORIES[] = {"/run/netns/", "/var/run/netns/"};
+
+    for (size_t i = 0; i < sizeof DIRECTORIES / sizeof DIRECTORIES[0]; i++) {
+        size_t length = strlen(DIRECTORIES[i]);
+        const char *name = path + length;
+        if (strncmp(path, DIRECTORIES[i], length) == 0 && name[0] && name[0] != '.' &&
+            !strchr(name, '/') && strlen(name) < sizeof config->egress_netns)
+            (void)snprintf(config->egress_netns, sizeof config->egress_netns, "%s", name);
+    }
+}
+
 struct networks {
     int internal_fd, egress_fd; /* -1: an address; the launcher's network */
 };
@@ -135,6 +149,8 @@ static enum bottle_result open_networks(const struct plan *plan, struct networks
             failure, BOTTLE_INVALID,
             "egress_network: \"%s\" is neither \"host\" nor the path of a network namespace",
             plan->egress_network);
+    if (networks->egress_fd >= 0)
+        take_netns_name(config, plan->egress_network);
     config->has_listen_namespace = networks->internal_fd >= 0;
     config->has_egress_namespace = networks->egress_fd >= 0;
     return result;

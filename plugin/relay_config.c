@@ -5,45 +5,13 @@
  */
 #include "relay_config.h"
 
+#include "common/dns_server.h"
 #include "common/options.h"
 #include "common/target.h"
 #include "common/utf8.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-/* "127.0.0.1", "127.0.0.1:5353", "::1", "[::1]:5353" */
-static bool is_dns_server(const char *text)
-{
-    char host[RELAY_DNS_SERVER_SIZE];
-    const char *port = NULL;
-    unsigned char address[sizeof(struct in6_addr)];
-
-    if (strlen(text) >= sizeof host)
-        return false;
-    memcpy(host, text, strlen(text) + 1);
-    if (inet_pton(AF_INET6, host, address) == 1)
-        return true;
-    bool brackets = host[0] == '[';
-    char *end = strchr(host, brackets ? ']' : ':');
-    if (brackets && !end)
-        return false;
-    if (end) {
-        port = brackets ? end + 1 : end;
-        if (*port == ':')
-            port++;
-        else if (*port)
-            return false;
-        *end = '\0';
-    }
-    long number = port ? strtol(port, NULL, 10) : 1;
-    if (port && (strspn(port, "0123456789") != strlen(port) || strlen(port) > 5 || number < 1 ||
-                 number > UINT16_MAX))
-        return false;
-    return inet_pton(brackets ? AF_INET6 : AF_INET, host + (brackets ? 1 : 0), address) == 1;
-}
 
 static enum bottle_result read_dns_servers(json_object *options, struct relay_config *config,
                                            struct failure *failure)
@@ -62,11 +30,12 @@ static enum bottle_result read_dns_servers(json_object *options, struct relay_co
     for (uint32_t i = 0; i < config->dns_server_count; i++) {
         json_object *server = json_object_array_get_idx(servers, i);
         const char *text = json_object_get_string(server);
-        if (!json_object_is_type(server, json_type_string) || !is_dns_server(text))
+        struct dns_server parsed;
+        if (!json_object_is_type(server, json_type_string) || !dns_server_read(text, &parsed))
             return failure_set(
                 failure, BOTTLE_INVALID,
                 "start options: dns_servers[%u] is %s; it takes an IP address, or ADDRESS:PORT, or "
-                "[ADDRESS]:PORT",
+                "[ADDRESS]:PORT; a link-local address with its interface, as fe80::1%%eth0",
                 i, json_object_to_json_string(server));
         (void)snprintf(config->dns_servers[i], sizeof config->dns_servers[i], "%s", text);
     }
@@ -107,7 +76,7 @@ enum bottle_result relay_config_take_options(struct relay_config *config, json_o
 
     config->resolve_timeout_ms = 5000;
     config->dial_timeout_ms = 10000;
-    config->identification_timeout_ms = 30000;
+    config->identification_timeout_ms = 120000;
     config->event_log_max_bytes = 16 << 20;
     result = option_integer(options, "resolve_timeout_ms", 1, DAY_MS, &config->resolve_timeout_ms,
                             failure);
@@ -130,7 +99,8 @@ enum bottle_result relay_config_take_options(struct relay_config *config, json_o
 }
 
 _Static_assert(PLAN_MAX_UPSTREAMS <= RELAY_MAX_UPSTREAMS && HOST_SIZE <= RELAY_HOST_SIZE &&
-                   SLUG_SIZE == RELAY_SLUG_SIZE && TARGET_INSTANCE_SIZE == RELAY_INSTANCE_SIZE,
+                   DNS_SERVER_TEXT_SIZE <= RELAY_DNS_SERVER_SIZE && SLUG_SIZE == RELAY_SLUG_SIZE &&
+                   TARGET_INSTANCE_SIZE == RELAY_INSTANCE_SIZE,
                "every plan fits into a config");
 
 enum bottle_result relay_config_take_plan(struct relay_config *config, const struct plan *plan,

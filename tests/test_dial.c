@@ -119,37 +119,56 @@ Test(dial, name_that_does_not_exist)
     int upstream = tcp_listen(gate.upstream_address, PORT, 1);
 
     run_with_dns(NAME, PORT, "");
-    expect_refused(PORT, 0, "resolve-failed", "cannot resolve " NAME ": Domain name not found",
-                   LATE_MS);
+    expect_refused(PORT, 0, "resolve-failed", "cannot resolve " NAME ": no such name", LATE_MS);
     dns_set(dns, &(struct dns_answer){.a = gate.upstream_address, .ttl_s = 60});
     expect_connects(upstream);
     cr_assert_eq(close(upstream), 0);
+}
+
+/* What did the server at this port do? */
+static void expect_dns_failure(int port, const char *did)
+{
+    char message[256];
+
+    (void)snprintf(message, sizeof message, "cannot resolve " NAME ": DNS server %s:%d %s",
+                   gate.dns_address, port, did);
+    expect_refused(PORT, 0, "resolve-failed", message, 1000 + LATE_MS);
 }
 
 Test(dial, dns_server_that_fails)
 {
     run_with_dns(NAME, PORT, ", \"resolve_timeout_ms\": 1000");
     dns_set(dns, &(struct dns_answer){.result = DNS_SERVER_FAILURE});
-    expect_refused(PORT, 0, "resolve-failed",
-                   "cannot resolve " NAME ": Could not contact DNS servers", 1000 + LATE_MS);
+    expect_dns_failure(DNS_PORT, "failed (SERVFAIL)");
+}
+
+Test(dial, dns_server_that_refuses)
+{
+    run_with_dns(NAME, PORT, ", \"resolve_timeout_ms\": 1000");
+    dns_set(dns, &(struct dns_answer){.result = DNS_REFUSED});
+    expect_dns_failure(DNS_PORT, "refused to answer");
 }
 
 Test(dial, name_without_addresses)
 {
     run_with_dns(NAME, PORT, "");
     dns_set(dns, &(struct dns_answer){.ttl_s = 60});
-    expect_refused(PORT, 0, "resolve-failed",
-                   "cannot resolve " NAME ": DNS server returned answer with no data", LATE_MS);
+    expect_refused(PORT, 0, "resolve-failed", "cannot resolve " NAME ": the name has no address",
+                   LATE_MS);
 }
 
 Test(dial, silent_dns_server)
 {
     int upstream = tcp_listen(gate.upstream_address, PORT, 1);
+    char message[256];
 
     run_with_dns(NAME, PORT, ", \"resolve_timeout_ms\": 700");
     dns_set(dns, &(struct dns_answer){.silent = true});
-    expect_refused(PORT, 0, "resolve-timeout", "cannot resolve " NAME ": no answer within 700 ms",
-                   700 + LATE_MS);
+    (void)snprintf(message, sizeof message,
+                   "cannot resolve " NAME ": no answer within 700 ms: DNS server %s:%d gave no "
+                   "answer",
+                   gate.dns_address, DNS_PORT);
+    expect_refused(PORT, 0, "resolve-timeout", message, 700 + LATE_MS);
     CLEANUP_JSON json_object *event = gate_event(&gate, "refused", 0);
     cr_expect_geq(member_number(event, "duration_ms"), 700);
     dns_set(dns, &(struct dns_answer){.a = gate.upstream_address, .ttl_s = 60});
@@ -182,8 +201,7 @@ Test(dial, nobody_listens_at_the_dns_server)
                    "\"dns_servers\": [\"%s:%d\"], \"resolve_timeout_ms\": 1000", gate.dns_address,
                    DNS_PORT + 1);
     gate_run(&gate, NAME, PORT, options);
-    expect_refused(PORT, 0, "resolve-failed",
-                   "cannot resolve " NAME ": Could not contact DNS servers", 1000 + LATE_MS);
+    expect_dns_failure(DNS_PORT + 1, "cannot be reached (Connection refused)");
 }
 
 /* A listening socket whose queue is full drops what would connect to it. */

@@ -2,15 +2,13 @@
 /*
  * dial.c: from an upstream's name to a connected socket.
  *
- * Every dial resolves: a literal at once, a name through the answer of a moment ago or through
- * c-ares, both families side by side.  Then RFC 8305: IPv6 goes first and waits for nobody; an
+ * Every dial resolves: a literal at once, a name through the answer of a moment ago or a lookup
+ * (lookup.c), both families side by side.  Then RFC 8305: IPv6 goes first and waits for nobody; an
  * IPv4 answer that comes first waits 50 ms for the other (§3).  Addresses are tried in turn, the
  * families alternating (§4), the next one 250 ms after the last or as soon as an attempt fails
  * (§5).  The first to connect wins.
  *
  * An address of the relay's own listeners is passed over: dialling it would be a loop without end.
- *
- * A dial is freed when it is over and c-ares holds no query of it any more.
  */
 #include "relay.h"
 
@@ -36,26 +34,21 @@ struct dial {
     struct list_node node; /* for relay_discard; first */
     struct relay *relay;
     struct upstream *upstream;
-    struct connection *connection; /* NULL when it is over */
-    unsigned int queries;          /* that c-ares holds */
-    int ttl_s;                     /* the shortest of the answers */
+    struct connection *connection;
+    struct lookup *lookup; /* NULL: none, or all its answers have come */
+    unsigned int queries;  /* answers that it owes, one a family */
+    int ttl_s;             /* the shortest of the answers */
     enum family next_family;
     size_t count[FAMILIES], tried[FAMILIES];
     union address addresses[FAMILIES][RESOLVED_MAX_ADDRESSES];
     size_t attempt_count, attempts_open;
     struct attempt attempts[FAMILIES * RESOLVED_MAX_ADDRESSES];
-    struct timer deadline;     /* of resolving, then of dialling */
-    struct timer next_attempt; /* or the wait for the other family */
-    char failure[128];         /* why the last attempt or query failed */
+    struct timer deadline;           /* of resolving, then of dialling */
+    struct timer next_attempt;       /* or the wait for the other family */
+    char failure[LOOKUP_ERROR_SIZE]; /* why the last attempt or the lookup failed */
 };
 
 static void try_next(struct dial *dial);
-
-static void release_if_unused(struct dial *dial)
-{
-    if (!dial->connection && dial->queries == 0)
-        relay_discard(dial->relay, &dial->node);
-}
 
 static void close_attempt(struct attempt *attempt)
 {
@@ -71,12 +64,13 @@ static struct connection *finish(struct dial *dial)
 {
     struct connection *connection = dial->connection;
 
-    dial->connection = NULL;
     timer_stop(&dial->deadline);
     timer_stop(&dial->next_attempt);
     for (size_t i = 0; i < dial->attempt_count; i++)
         close_attempt(&dial->attempts[i]);
-    release_if_unused(dial);
+    if (dial->lookup)
+        lookup_forget(dial->lookup);
+    relay_discard(dial->relay, &dial->node);
     return connection;
 }
 
@@ -103,10 +97,13 @@ static void deadline_passed(struct timer *timer)
     struct dial *dial = container_of(timer, struct dial, deadline);
     const struct relay_config *config = &dial->relay->config;
     bool dials = dial->attempt_count > 0;
-    char reason[64];
+    char reason[64 + LOOKUP_ERROR_SIZE], servers[LOOKUP_ERROR_SIZE] = "";
 
-    (void)snprintf(reason, sizeof reason, "no answer within %d ms",
-                   dials ? config->dial_timeout_ms : config->resolve_timeout_ms);
+    if (!dials && dial->lookup)
+        lookup_describe(dial->lookup, servers);
+    (void)snprintf(reason, sizeof reason, "no answer within %d ms%s%s",
+                   dials ? config->dial_timeout_ms : config->resolve_timeout_ms,
+                   servers[0] ? ": " : "", servers);
     fail(dial, dials ? "dial-timeout" : "resolve-timeout", reason);
 }
 
@@ -264,11 +261,8 @@ static void answered(void *context, int family, const union address *addresses, 
     struct dial *dial = context;
     struct relay *relay = dial->relay;
 
-    dial->queries--;
-    if (!dial->connection) {
-        release_if_unused(dial);
-        return;
-    }
+    if (--dial->queries == 0)
+        dial->lookup = NULL;
     for (size_t i = 0; i < count; i++)
         add_address(dial, &addresses[i]);
     if (count > 0 && ttl_s < dial->ttl_s)
@@ -299,22 +293,20 @@ static void resolve(struct dial *dial)
         try_next(dial);
         return;
     }
-    resolver_follow_files(relay);
-    bool is_fresh = relay->loop.now_ms < upstream->cached.expires_ms;
-    const struct resolution *known =
-        upstream->from_hosts.count > 0 ? &upstream->from_hosts : &upstream->cached;
-    if (upstream->from_hosts.count > 0 || (is_fresh && upstream->cached.count > 0)) {
-        for (size_t i = 0; i < known->count; i++)
-            add_address(dial, &known->addresses[i]);
+    if (relay->loop.now_ms < upstream->cached.expires_ms && upstream->cached.count > 0) {
+        for (size_t i = 0; i < upstream->cached.count; i++)
+            add_address(dial, &upstream->cached.addresses[i]);
         try_next(dial);
         return;
     }
+    dial->lookup = lookup_new(relay, upstream, answered, dial);
+    if (!dial->lookup) {
+        fail(dial, "out-of-memory", "the gate is out of memory");
+        return;
+    }
     timer_start(&relay->loop, &relay->resolve_timers, &dial->deadline, deadline_passed);
-    dial->queries = 2;
-    resolver_query(relay, config->host, config->port, AF_INET6, answered, dial);
-    /* The second query was counted before the first could be answered, so the dial is still there.
-     */
-    resolver_query(relay, config->host, config->port, AF_INET, answered, dial);
+    dial->queries = FAMILIES;
+    lookup_start(dial->lookup);
 }
 
 void dial_start(struct connection *connection)
@@ -329,6 +321,7 @@ void dial_start(struct connection *connection)
     dial->relay = connection->relay;
     dial->upstream = connection->upstream;
     dial->connection = connection;
+    dial->lookup = NULL;
     dial->queries = 0;
     dial->ttl_s = INT32_MAX;
     dial->next_family = IPV6;

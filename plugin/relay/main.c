@@ -2,12 +2,12 @@
 /*
  * main.c: the relay, the program that moves the bytes.
  *
- * One process, one thread, one loop.  ssh_gate.so carries this program inside itself and starts it
+ * One process, one thread, one loop; and one that opens two files for it (dns_opener.c).  ssh_gate.so carries this program inside itself and starts it
  * with a socket as descriptor SETUP_FD, over which the config comes (protocol.h, setup.c), or in a
  * container with the config as arguments (arguments.c).  Then:
  *
  *   listener.c    accepts a client and opens a connection for it
- *   dial.c        resolves the upstream's name (dns_files.c, resolver.c) and connects, IPv6 and IPv4 racing
+ *   dial.c        resolves the upstream's name (resolver.h) and connects, IPv6 and IPv4 racing
  *   connection.c  ties the two sockets together, sees to timeouts, end of file, resets, goodbyes
  *   flow.c        moves the bytes of one direction, through pipes of pipe_pool.c when there are many
  *   limits.c      refuses connections that are too many, before they are dialled
@@ -115,6 +115,7 @@ static void serve(struct relay *relay)
     limits_close(relay);
     event_stopped(relay);
     events_write(relay);
+    dns_opener_stop(relay);
 }
 
 /*

@@ -62,10 +62,11 @@
 #define RELAY_HOST_SIZE       254
 #define RELAY_SLUG_SIZE       41
 #define RELAY_INSTANCE_SIZE   32
-#define RELAY_ADDRESS_SIZE    46 /* INET6_ADDRSTRLEN */
-#define RELAY_INTERFACE_SIZE  16 /* IFNAMSIZ */
-#define RELAY_MAX_ADDRESSES   2  /* one of each family */
-#define RELAY_DNS_SERVER_SIZE 56 /* "[IPv6]:port" */
+#define RELAY_ADDRESS_SIZE    46  /* INET6_ADDRSTRLEN */
+#define RELAY_INTERFACE_SIZE  16  /* IFNAMSIZ */
+#define RELAY_MAX_ADDRESSES   2   /* one of each family */
+#define RELAY_DNS_SERVER_SIZE 72  /* DNS_SERVER_TEXT_SIZE */
+#define RELAY_NETNS_NAME_SIZE 256 /* NAME_MAX */
 #define RELAY_MESSAGE_SIZE    400
 
 /* Descriptors that the relay starts with, beside 0 and 1 (/dev/null) and 2 (event lines). */
@@ -92,6 +93,7 @@ struct relay_config {
     struct relay_listen_address listen_addresses[RELAY_MAX_ADDRESSES];
     uint8_t has_listen_namespace; /* descriptors come in this order */
     uint8_t has_egress_namespace;
+    char egress_netns[RELAY_NETNS_NAME_SIZE]; /* of ip-netns(8), whose files count; empty: none */
     uint8_t has_takeover; /* a control connection that has asked CONTROL_TAKEOVER */
     /* In a container: the instance to take over from; empty: none. */
     char takeover_instance[RELAY_INSTANCE_SIZE];

@@ -4,7 +4,7 @@
  *
  * Who owns what: struct relay lives as long as the process.  A struct connection owns its two
  * sockets, its pipes and, until the upstream answers, its dial; connection.c alone makes and frees
- * it.  A struct dial outlives its connection only while c-ares still holds a query of it.
+ * it.  A struct lookup outlives its dial only while c-ares still holds a question of it.
  */
 #ifndef RELAY_H
 #define RELAY_H
@@ -12,11 +12,11 @@
 #include "histogram.h"
 #include "loop.h"
 #include "protocol.h"
+#include "resolver.h"
 #include "ssh_wire.h"
 
 #include <bottle/sidecar.h>
 
-#include <ares.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -203,7 +203,7 @@ void connection_cut_all(struct relay *relay, const char *reason);
 /* Another turn for each connection that has more to do. */
 void connection_take_turns(struct relay *relay);
 
-/* ---- dialling (dial.c, resolver.c) ---- */
+/* ---- dialling (dial.c) ---- */
 
 struct dial;
 
@@ -212,59 +212,6 @@ struct dial;
 void dial_start(struct connection *connection);
 /* The connection is gone: no more calls for it. */
 void dial_abandon(struct dial *dial);
-
-#define RESOLVER_MAX_SOCKETS 32
-
-struct resolver_socket {
-    struct watch watch;
-    struct relay *relay;
-};
-
-/* A file of the system that the resolver reads, also later, through its descriptor; dns_files.c. */
-struct dns_file {
-    const char *path;
-    int fd; /* -1: there is none */
-    struct timespec changed;
-    off_t size;
-    bool replaced;
-};
-
-#define RESOLVER_MAX_SERVERS 8
-
-struct resolver {
-    ares_channel channel;
-    unsigned int
-        queries; /* that c-ares holds; its servers can be changed only while there are none */
-    bool servers_changed;
-    char servers[RESOLVER_MAX_SERVERS * RELAY_DNS_SERVER_SIZE]; /* comma-separated */
-    struct dns_file hosts, resolv_conf;
-    uint16_t server_ports[RESOLVER_MAX_SERVERS];
-    size_t server_port_count;
-    struct resolver_socket sockets[RESOLVER_MAX_SOCKETS];
-};
-
-void dns_file_open(struct dns_file *file, const char *path);
-/* True if it has changed since the last time that this was asked, or was never asked. */
-bool dns_file_changed(struct relay *relay, struct dns_file *file);
-/* Sets each upstream's from_hosts. */
-void dns_files_read_hosts(struct relay *relay);
-/* Sets resolver.servers. */
-void dns_files_read_servers(struct relay *relay);
-
-/* count 0: error says why.  May be called before resolver_query returns. */
-typedef void resolver_answer(void *context, int family, const union address *addresses,
-                             size_t count, int ttl_s, const char *error);
-
-/* Returns false, with a message, when c-ares cannot be set up. */
-bool resolver_init(struct relay *relay, char message[RELAY_MESSAGE_SIZE]);
-/* Takes notice of changes of /etc/hosts and /etc/resolv.conf; before each dial. */
-void resolver_follow_files(struct relay *relay);
-/* Asks DNS for the addresses of one family.  The answer comes exactly once, a timeout at the latest. */
-void resolver_query(struct relay *relay, const char *name, uint16_t port, int family,
-                    resolver_answer *answer, void *context);
-/* The time until c-ares wants to be called, limit_ms at most (negative: no limit). */
-int64_t resolver_wait_ms(struct relay *relay, int64_t limit_ms);
-void resolver_run_timeouts(struct relay *relay);
 
 /* ---- the whole ---- */
 
@@ -290,7 +237,8 @@ struct relay {
     enum relay_state state;
     const char *stop_reason;
     int64_t started_ms;
-    uint32_t uid; /* who may control it, beside root */
+    uint32_t uid;      /* who may control it, beside root */
+    bool in_container; /* and its first process */
 
     size_t upstream_count;
     struct upstream upstreams[RELAY_MAX_UPSTREAMS];
@@ -308,7 +256,7 @@ struct relay {
     struct pipe_pool pipes;
     struct resolver resolver;
 
-    struct timer_queue family_timers, attempt_timers, resolve_timers, dial_timers,
+    struct timer_queue family_timers, attempt_timers, look_timers, resolve_timers, dial_timers,
         identification_timers, goodbye_timers, limit_timers, pause_timers, control_timers,
         grace_timers, idle_timers, network_timers;
     struct timer grace_timer, idle_timer, network_timer;
@@ -400,6 +348,9 @@ bool event_log_set_up(struct relay *relay);
  * possible; else reply->message says what it is done without, and relay.sandbox_missing too.
  */
 bool sandbox_enter(struct relay *relay, struct setup_reply *reply);
+
+/* sandbox.c, in the process of dns_opener.c; false: it must not go on. */
+bool sandbox_enter_opener(bool required);
 
 /* takeover.c, the old relay: sends the claim and the listening sockets; false: not all of them. */
 bool takeover_offer(struct relay *relay, int client_fd);

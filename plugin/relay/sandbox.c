@@ -24,6 +24,9 @@
  * handler, ends the process.  It never returns (rt_sigreturn(2) is forbidden), cannot be replaced
  * (rt_sigaction(2) is refused), and a SIGSYS that is blocked or has no handler ends the process at once.
  *
+ * The process that opens two files for the relay (dns_opener.c) gives up as much, and the network; it may
+ * open files for reading.
+ *
  * Where the kernel lacks one of the last two, the relay runs without and says so, unless the start
  * option "sandbox" is "required".  Under AddressSanitizer, whose runtime needs more than the
  * relay, they stay off.
@@ -134,12 +137,13 @@ static bool allow_ports(const struct relay *relay, int ruleset_fd)
     for (size_t i = 0; i < relay->upstream_count; i++)
         if (!allow_port(ruleset_fd, relay->upstreams[i].config->port))
             return false;
-    for (size_t i = 0; i < relay->resolver.server_port_count; i++)
-        if (!allow_port(ruleset_fd, relay->resolver.server_ports[i]))
+    for (size_t i = 0; i < relay->resolver.conf.server_count; i++)
+        if (!allow_port(ruleset_fd, relay->resolver.conf.servers[i].port))
             return false;
     return true;
 }
 
+/* relay: whose ports may be connected to; NULL for the opener, which may read files instead. */
 static bool enter_landlock(const struct relay *relay)
 {
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
@@ -147,7 +151,8 @@ static bool enter_landlock(const struct relay *relay)
         return false;
 
     const struct ruleset ruleset = {
-        .handled_access_fs = handled_file_system(abi),
+        .handled_access_fs =
+            handled_file_system(abi) & ~(relay ? 0ULL : LANDLOCK_ACCESS_FS_READ_FILE),
         .handled_access_net = abi >= 4 ? ACCESS_NET_BIND_TCP | ACCESS_NET_CONNECT_TCP : 0,
         .scoped = abi >= 6 ? SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL : 0,
     };
@@ -157,8 +162,8 @@ static bool enter_landlock(const struct relay *relay)
     int fd = (int)syscall(SYS_landlock_create_ruleset, &ruleset, size, 0);
     if (fd < 0)
         return false;
-    bool entered =
-        (abi < 4 || allow_ports(relay, fd)) && !syscall(SYS_landlock_restrict_self, fd, 0);
+    bool entered = (abi < 4 || !relay || allow_ports(relay, fd)) &&
+                   !syscall(SYS_landlock_restrict_self, fd, 0);
     (void)close(fd);
     return entered;
 }
@@ -207,6 +212,25 @@ static bool enter_seccomp(struct relay *relay)
 }
 
 /* ---- the whole ---- */
+
+bool sandbox_enter_opener(bool required)
+{
+    static const struct sock_filter FILTER[] = {
+#include "sandbox_opener_filter.inc"
+    };
+    const struct sock_fprog program = {.len = sizeof FILTER / sizeof FILTER[0],
+                                       .filter = (struct sock_filter *)FILTER};
+
+    if (!drop_privileges() || !limit(RLIMIT_CORE, 0))
+        return false;
+    if (SANITIZED)
+        return true;
+    if (!limit(RLIMIT_NPROC, 0) || !limit(RLIMIT_MEMLOCK, 0) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+        return false;
+    bool confined =
+        enter_landlock(NULL) && !syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+    return confined || !required;
+}
 
 static void note_missing(struct relay *relay, const char *what)
 {

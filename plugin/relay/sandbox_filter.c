@@ -7,6 +7,7 @@
  * process that a peer may attack.  The filter is for the machine type that it is built on.
  *
  *     sandbox_filter filter    the instructions, for a table of struct sock_filter
+ *     sandbox_filter opener    those for the process of dns_opener.c, which is killed at all else
  *     sandbox_filter names     the names of the system calls, in the order of their numbers, each ended by a
  *                              zero; for a table of char.  A number without a call has an empty name
  *
@@ -23,6 +24,8 @@
  * A call that a library needs in a new version is found by the tests, which run the whole relay behind the
  * filter, or by the event `sandbox-violation`.
  */
+#include "dns_file_flags.h"
+
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/futex.h>
@@ -33,6 +36,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
@@ -56,7 +60,8 @@ static const int ALLOWED[] = {
     SCMP_SYS(setsockopt),
     SCMP_SYS(recvfrom),
     SCMP_SYS(sendto),
-    SCMP_SYS(sendmsg), /* the listening sockets, to a relay that takes over */
+    SCMP_SYS(sendmsg), /* questions of DNS; the listening sockets, to a relay that takes over */
+    SCMP_SYS(recvmsg), /* the files that dns_opener.c opens */
     SCMP_SYS(splice),
     SCMP_SYS(shutdown),
     SCMP_SYS(close),
@@ -113,8 +118,7 @@ static const struct refusal REFUSED[] = {
     {SCMP_SYS(statx), ENOSYS},
     {SCMP_SYS(faccessat2), ENOSYS},
     /* Standard I/O asks whether a descriptor is a terminal, others what waits in it */
-    {SCMP_SYS(ioctl), ENOTTY},
-    {SCMP_SYS(lseek), ESPIPE},
+    {SCMP_SYS(lseek), ESPIPE}, /* ioctl(2) has rules of its own */
     /* Who and what it is; the relay uses none of it */
     {SCMP_SYS(getuid), EPERM},
     {SCMP_SYS(geteuid), EPERM},
@@ -160,7 +164,6 @@ static const struct refusal REFUSED[] = {
     {SCMP_SYS(tgkill), EPERM},
     /* Other ways to do what ALLOWED has a call for */
     {SCMP_SYS(readv), ENOSYS},
-    {SCMP_SYS(recvmsg), ENOSYS},
     {SCMP_SYS(recvmmsg), ENOSYS},
     {SCMP_SYS(sendmmsg), ENOSYS},
     {SCMP_SYS(epoll_create1), ENOSYS},
@@ -168,6 +171,12 @@ static const struct refusal REFUSED[] = {
     {SCMP_SYS(eventfd2), ENOSYS},
     {SCMP_SYS(timerfd_create), ENOSYS},
     {SCMP_SYS(inotify_init1), ENOSYS},
+};
+
+/* What the process of dns_opener.c calls; openat(2) has a rule of its own. */
+static const int OPENER_CALLS[] = {
+    SCMP_SYS(recvfrom),      SCMP_SYS(sendmsg), SCMP_SYS(fstat),           SCMP_SYS(newfstatat),
+    SCMP_SYS(clock_gettime), SCMP_SYS(close),   SCMP_SYS(restart_syscall), SCMP_SYS(exit_group),
 };
 
 static bool allow(scmp_filter_ctx filter, int call)
@@ -227,6 +236,31 @@ static bool add_futex_rule(scmp_filter_ctx filter)
                              SCMP_A1(SCMP_CMP_MASKED_EQ, (uint32_t)FUTEX_CMD_MASK, FUTEX_WAKE));
 }
 
+/* The number of an interface, for the zone of a DNS server; standard I/O asks whether a descriptor is a
+   terminal. */
+static bool add_ioctl_rules(scmp_filter_ctx filter)
+{
+    return !seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                             SCMP_A1(SCMP_CMP_EQ, SIOCGIFINDEX, 0)) &&
+           !seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOTTY), SCMP_SYS(ioctl), 1,
+                             SCMP_A1(SCMP_CMP_NE, SIOCGIFINDEX, 0));
+}
+
+static bool add_relay_rules(scmp_filter_ctx filter)
+{
+    return add_tables(filter) && add_socket_rules(filter) && add_memory_rules(filter) &&
+           add_futex_rule(filter) && add_ioctl_rules(filter);
+}
+
+static bool add_opener_rules(scmp_filter_ctx filter)
+{
+    for (size_t i = 0; i < sizeof OPENER_CALLS / sizeof OPENER_CALLS[0]; i++)
+        if (!allow(filter, OPENER_CALLS[i]))
+            return false;
+    return !seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
+                             SCMP_A2(SCMP_CMP_EQ, DNS_FILE_FLAGS, 0));
+}
+
 static bool print_instructions(FILE *program)
 {
     struct sock_filter instruction;
@@ -238,17 +272,17 @@ static bool print_instructions(FILE *program)
     return feof(program);
 }
 
-static bool print_filter(void)
+/* other: for a call of no rule. */
+static bool print_filter(uint32_t other, bool (*add_rules)(scmp_filter_ctx filter))
 {
     /* What the filter is must not depend on the kernel that it is built on. */
-    scmp_filter_ctx filter = seccomp_api_set(3) ? NULL : seccomp_init(SCMP_ACT_TRAP);
+    scmp_filter_ctx filter = seccomp_api_set(3) ? NULL : seccomp_init(other);
     FILE *program = tmpfile();
     bool printed =
         filter && program &&
         !seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) &&
         /* A tree, so that each call takes few comparisons where the kernel keeps no cache (before 5.11). */
-        !seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2) && add_tables(filter) &&
-        add_socket_rules(filter) && add_memory_rules(filter) && add_futex_rule(filter) &&
+        !seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2) && add_rules(filter) &&
         !seccomp_export_bpf(filter, fileno(program)) && !fseek(program, 0, SEEK_SET) &&
         print_instructions(program);
 
@@ -273,7 +307,9 @@ static bool print_names(void)
 int main(int count, char **arguments)
 {
     const char *what = count == 2 ? arguments[1] : "";
-    bool printed = strcmp(what, "filter") == 0  ? print_filter()
+    bool printed = strcmp(what, "filter") == 0 ? print_filter(SCMP_ACT_TRAP, add_relay_rules)
+                   : strcmp(what, "opener") == 0
+                       ? print_filter(SCMP_ACT_KILL_PROCESS, add_opener_rules)
                    : strcmp(what, "names") == 0 ? print_names()
                                                 : false;
 

@@ -4,6 +4,7 @@
  *
  *   1. receive the config and the namespaces (protocol.h); in a container, read the arguments.  Receive
  *      the sockets of the relay that is taken over, if one is (takeover.c)
+ *      Make the process that opens files for the resolver (dns_opener.c)
  *   2. claim the slug: bind the control names.  An abstract name can be bound once, so of two launchers
  *      that start one slug one gets a conflict, and a relay that was killed leaves no name behind.
  *      In a takeover the claim comes from the old relay: it is held at every moment
@@ -40,6 +41,7 @@
 
 #define FAMILY_WAIT_MS   50  /* RFC 8305 §3 */
 #define ATTEMPT_WAIT_MS  250 /* RFC 8305 §5 */
+#define LOOK_WAIT_MS     1000
 #define GOODBYE_WAIT_MS  2000
 #define LIMIT_QUIET_MS   5000 /* then what a limit refused is a matter of the past */
 #define PAUSE_MS         500
@@ -322,6 +324,7 @@ static void add_timer_queues(struct relay *relay)
 
     loop_add_queue(loop, &relay->family_timers, FAMILY_WAIT_MS);
     loop_add_queue(loop, &relay->attempt_timers, ATTEMPT_WAIT_MS);
+    loop_add_queue(loop, &relay->look_timers, LOOK_WAIT_MS);
     loop_add_queue(loop, &relay->resolve_timers, relay->config.resolve_timeout_ms);
     loop_add_queue(loop, &relay->dial_timers, relay->config.dial_timeout_ms);
     loop_add_queue(loop, &relay->identification_timers, relay->config.identification_timeout_ms);
@@ -387,6 +390,7 @@ static bool open_listeners(struct relay *relay, struct given *given, struct setu
 static bool set_up(struct relay *relay, struct given *given, struct setup_reply *reply)
 {
     use_config(relay);
+    dns_opener_start(relay); /* while the relay has nothing yet */
     if (!check_descriptor_limit(relay, reply) || !note_listen_network(relay, given, reply) ||
         (given->takeover.fd >= 0 && !takeover_receive(&given->takeover, relay, reply)) ||
         !claim_slug(relay, &given->takeover, reply) || !open_listeners(relay, given, reply))
@@ -501,6 +505,7 @@ bool relay_setup_from_arguments(struct relay *relay, int count, char **arguments
 {
     struct setup_reply reply = {.result = BOTTLE_OK};
 
+    relay->in_container = true;
     if (serve_from_arguments(relay, count, arguments, &reply))
         return true;
     event_notice(relay, "start-failed", reply.message);

@@ -57,24 +57,41 @@ static void check_hosts(char *text, size_t length)
     REQUIRE(count == read->count);
 }
 
-/* The servers are those of the file, in their order, each whole; those that are too many are left out. */
-static void check_servers(char *text, size_t length)
+/* True if the resolver's i-th server is what the word says. */
+static bool is_server(size_t i, const char *word)
 {
-    char *servers = strdup(relay.resolver.servers), *next = servers;
+    const char *colon = strchr(word, ':');
+    struct dns_server server;
 
-    REQUIRE(servers);
+    if (word[0] == '[' || (colon && !strchr(colon + 1, ':')) || !dns_server_read(word, &server))
+        return false;
+    REQUIRE(i < relay.resolver.conf.server_count && server.port == DNS_SERVER_PORT);
+    REQUIRE(dns_server_is(&server, &relay.resolver.conf.servers[i]));
+    return true;
+}
+
+/*
+ * The servers are those of the file, in their order; those that are too many are left out.  The domains are
+ * of its last line with any, as far as there is room.
+ */
+static void check_resolv_conf(char *text, size_t length)
+{
+    const struct resolv_conf *conf = &relay.resolver.conf;
+    size_t servers = 0;
+
     for (char *rest = text, *line; (line = next_line(&rest, text + length, "#;"));) {
         char *words = line;
-        const char *keyword = strtok_r(words, " \t\r", &words);
+        const char *keyword =
+            *line == ' ' || *line == '\t' ? NULL : strtok_r(words, " \t\r", &words);
         const char *server =
             keyword && strcmp(keyword, "nameserver") == 0 ? strtok_r(NULL, " \t\r", &words) : NULL;
-        union address address;
-        if (!server || !address_from_literal(server, 0, &address) || !next || !next[0])
-            continue;
-        REQUIRE(strcmp(strsep(&next, ","), server) == 0);
+        if (server && servers < RESOLVER_MAX_SERVERS)
+            servers += is_server(servers, server);
     }
-    REQUIRE(!next || !next[0]);
-    free(servers);
+    REQUIRE(conf->server_count == (servers > 0 ? servers : 1)); /* 127.0.0.1 in place of none */
+    REQUIRE(memchr(conf->search, '\0', sizeof conf->search));
+    REQUIRE(!strpbrk(conf->search, "\t\r\n") && !strstr(conf->search, "  "));
+    REQUIRE(conf->ndots <= RESOLVER_MAX_NDOTS);
 }
 
 static char *make_text(const uint8_t *data, size_t size, size_t *length)
@@ -101,12 +118,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     REQUIRE(fd >= 0 && write(fd, text, length) == (ssize_t)length);
     relay.upstream_count = 1;
     relay.upstreams[0].config = &upstream;
-    relay.resolver.hosts.fd = relay.resolver.resolv_conf.fd = fd;
+    relay.resolver.files[DNS_HOSTS].fd = relay.resolver.files[DNS_RESOLV_CONF].fd = fd;
     if (data[0] & 1) {
-        dns_files_read_servers(&relay);
-        check_servers(text, length);
+        dns_files_read(&relay, DNS_RESOLV_CONF);
+        check_resolv_conf(text, length);
     } else {
-        dns_files_read_hosts(&relay);
+        dns_files_read(&relay, DNS_HOSTS);
         check_hosts(text, length);
     }
     return 0;

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * dns_opener.c: the process that opens /etc/hosts and /etc/resolv.conf for a relay that can open nothing.
+ *
+ * These files are replaced all the time: by a new one of the same name, by a symbolic link that leads
+ * elsewhere (systemd-resolved, NetworkManager, resolvconf, VPNs).  To follow that, somebody has to look
+ * at the path again.  The sandbox could let the relay do so, but not for two paths: Landlock knows
+ * files that exist, and directories with all below them.  Reading below /etc is reading /etc/shadow
+ * where the relay is root's, and what is in /run is nobody's business either.  So before the relay
+ * enters its sandbox it makes a process that keeps the right to open files and gives up all else,
+ * above all the network.  A peer reaches it through one byte, "look", which it does not even look at.  It
+ * answers with the descriptors of those of the two that have changed, and never reads them:
+ *
+ *     relay → opener   one byte
+ *     opener → relay   one byte with a bit for each file that has changed, and their descriptors
+ *
+ * The relay asks when a dial needs a name, at most once a second; between two of these the process sleeps,
+ * and having been made before the relay had much memory, it has next to none.  It ends when the relay does.  Should it
+ * end before, the relay goes on with the descriptors that it has, and says when they lead nowhere any more.
+ *
+ * There is none in a container, whose engine mounts the two files there and writes into them, because they
+ * cannot be replaced; and none where every upstream is an address.
+ */
+#include "relay.h"
+
+#include "common/fd_passing.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+/* ---- the process ---- */
+
+static bool send_changed(struct dns_file files[DNS_FILES], int socket_fd)
+{
+    unsigned char changed = 0;
+    int fds[DNS_FILES];
+    size_t count = 0;
+
+    for (enum dns_file_index i = DNS_HOSTS; i < DNS_FILES; i++) {
+        int fd = dns_file_open_changed(&files[i]);
+        if (fd < 0)
+            continue;
+        changed |= (unsigned char)(1u << i);
+        fds[count++] = fd;
+    }
+    bool sent = send_with_fds(socket_fd, &changed, sizeof changed, fds, count);
+    while (count > 0)
+        (void)close(fds[--count]);
+    return sent;
+}
+
+static void serve(struct dns_file files[DNS_FILES])
+{
+    char look;
+
+    for (;;) {
+        ssize_t received = recv(STDIN_FILENO, &look, sizeof look, 0);
+        if (received < 0 && errno == EINTR)
+            continue;
+        if (received <= 0 || !send_changed(files, STDIN_FILENO))
+            return;
+    }
+}
+
+static void become_opener(struct relay *relay, int socket_fd)
+{
+    if (dup2(socket_fd, STDIN_FILENO) != STDIN_FILENO)
+        return;
+    closefrom(STDIN_FILENO + 1);
+    if (!prctl(PR_SET_NAME, "ssh-gate-opener", 0, 0, 0) &&
+        sandbox_enter_opener(relay->config.sandbox_required))
+        serve(relay->resolver.files);
+}
+
+/* ---- in the relay ---- */
+
+static void note_no_opener(struct relay *relay, const char *why)
+{
+    char message[RELAY_MESSAGE_SIZE];
+
+    (void)snprintf(message, sizeof message,
+                   "the process that opens /etc/hosts and /etc/resolv.conf for the gate %s: from "
+                   "here on it does not see them replaced",
+                   why);
+    event_notice(relay, "dns-opener-ended", message);
+}
+
+static void lose_opener(struct relay *relay)
+{
+    struct resolver *resolver = &relay->resolver;
+
+    (void)close(resolver->opener.fd);
+    resolver->opener.fd = -1;
+    note_no_opener(relay, "has ended");
+}
+
+/* fds: one for each bit of changed. */
+static void take_changed(struct relay *relay, unsigned char changed, const int *fds, size_t count)
+{
+    size_t used = 0;
+
+    for (enum dns_file_index i = DNS_HOSTS; i < DNS_FILES; i++) {
+        struct dns_file *file = &relay->resolver.files[i];
+        if (!(changed & 1u << i) || used == count)
+            continue;
+        if (file->fd >= 0)
+            (void)close(file->fd);
+        file->fd = fds[used++];
+        dns_files_read(relay, i);
+    }
+    while (used < count)
+        (void)close(fds[used++]);
+}
+
+static void opener_ready(struct watch *watch, uint32_t events)
+{
+    struct relay *relay = container_of(watch, struct relay, resolver.opener);
+    struct resolver *resolver = &relay->resolver;
+    unsigned char changed = 0;
+    int fds[FD_PASSING_MAX];
+    size_t count = 0;
+
+    (void)events;
+    ssize_t received = receive_with_fds(watch->fd, &changed, sizeof changed, fds, &count);
+    if (received < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (received <= 0)
+        lose_opener(relay);
+    else
+        take_changed(relay, changed, fds, count);
+    resolver->look = LOOK_NONE;
+    timer_stop(&resolver->look_timer);
+    lookups_go_on(relay);
+}
+
+static bool has_names(const struct relay *relay)
+{
+    union address literal;
+
+    for (size_t i = 0; i < relay->upstream_count; i++)
+        if (!address_from_literal(relay->upstreams[i].config->host, 0, &literal))
+            return true;
+    return false;
+}
+
+static bool make_opener(struct relay *relay)
+{
+    int pair[2];
+
+    /* Nobody need wait for it. */
+    if (signal(SIGCHLD, SIG_IGN) == SIG_ERR ||
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+        return false;
+    pid_t pid = fork();
+    if (pid == 0) {
+        become_opener(relay, pair[1]);
+        _exit(0);
+    }
+    int error = errno;
+    (void)close(pair[1]);
+    if (pid < 0) {
+        (void)close(pair[0]);
+        errno = error;
+        return false;
+    }
+    relay->resolver.opener.fd = pair[0];
+    return true;
+}
+
+void dns_opener_start(struct relay *relay)
+{
+    relay->resolver.opener = (struct watch){.fd = -1, .ready = opener_ready};
+    dns_files_set_paths(relay);
+    if (!relay->in_container && has_names(relay) && !make_opener(relay))
+        note_no_opener(relay, strerror(errno));
+}
+
+bool dns_opener_watch(struct relay *relay)
+{
+    struct watch *opener = &relay->resolver.opener;
+
+    return opener->fd < 0 || !loop_add(&relay->loop, opener, EPOLLIN);
+}
+
+bool dns_opener_ask(struct relay *relay)
+{
+    static const char LOOK = 1;
+    int fd = relay->resolver.opener.fd;
+
+    return fd >= 0 && send(fd, &LOOK, sizeof LOOK, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof LOOK;
+}
+
+void dns_opener_stop(struct relay *relay)
+{
+    static const struct timeval LIMIT = {.tv_sec = 1};
+    int fd = relay->resolver.opener.fd;
+    char rest;
+
+    if (fd < 0 || shutdown(fd, SHUT_WR) ||
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &LIMIT, sizeof LIMIT))
+        return;
+    while (recv(fd, &rest, sizeof rest, 0) > 0)
+        ;
+}
