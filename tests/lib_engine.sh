@@ -192,12 +192,16 @@ add_programs() {
 }
 
 import_image() {
-    local root=$test_dir/image
+    local root=$test_dir/image part
     mkdir -p "$root"/{bin,dev,etc,proc,root,run/sshd,sys,tmp,usr/lib/git-core,var/empty}
     add_programs "$root" /bin/busybox
     chroot "$root" /bin/busybox --install -s /bin
     install "$BUILD_DIR/tests/fixtures/frame" "$root/bin/frame"
     add_programs "$root" /usr/bin/bash /usr/bin/git /usr/bin/ssh /usr/bin/socat /usr/sbin/sshd
+    # Programs that sshd executes, since OpenSSH 9.8 and 10.0.
+    for part in /usr/lib/openssh/sshd-session /usr/lib/openssh/sshd-auth; do
+        [ ! -e "$part" ] || add_programs "$root" "$part"
+    done
     ln -s /usr/bin/git "$root/usr/lib/git-core/git"
     ln -s git "$root/usr/bin/git-upload-pack"
     ln -s git "$root/usr/bin/git-receive-pack"
