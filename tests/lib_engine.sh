@@ -391,6 +391,11 @@ is_shut() {
     status_is 1 grep 'rp_filter:0$' "$test_dir/settings"
 }
 
+# Podman before 5.1 cannot; "no" is what the agent has already.
+changes_restart_policies() {
+    docker update --restart no agent
+}
+
 # ---- the launcher ----
 
 # gate_host ARGUMENT...: sample-host, with this engine.
