@@ -12,13 +12,17 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -560,6 +564,107 @@ Test(lifecycle, the_launcher_notices_nothing)
     prepare_two();
     for (size_t i = 0; i < ROWS(handlers); i++)
         child_run(start_and_stop, &handlers[i]);
+}
+
+/* What is whose child nobody else is falls to a subreaper, and to the first process of a namespace. */
+static const char *expect_no_child_left(const char *when)
+{
+    return waitpid(-1, NULL, WNOHANG | __WALL) == -1 && errno == ECHILD
+               ? NULL
+               : child_failure("a child is left after %s", when);
+}
+
+static const char *start_and_stop_as_reaper(void)
+{
+    CLEANUP_FREE char *message = NULL;
+
+    CLEANUP_FD int taken = tcp_listen(gate.address, SECOND_PORT, 1);
+    if (gate_try_start(&gate, "{}", &message) != BOTTLE_CONFLICT)
+        return "start with a taken port is no conflict";
+    const char *failure = expect_no_child_left("a start that failed");
+    if (failure || close(steal_fd(&taken)))
+        return failure ? failure : strerror(errno);
+    CLEANUP_FREE char *second_message = NULL;
+    if (gate_try_start(&gate, "{}", &second_message) != BOTTLE_OK)
+        return child_failure("start: %s", second_message);
+    if (gate_try_stop(&gate, gate.target) != BOTTLE_OK)
+        return "stop failed";
+    return expect_no_child_left("stop");
+}
+
+static const char *be_subreaper(int parent_fd, void *context)
+{
+    (void)parent_fd;
+    (void)context;
+    return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) ? strerror(errno) : start_and_stop_as_reaper();
+}
+
+Test(lifecycle, a_subreaper_has_no_child_after_stop)
+{
+    prepare_two();
+    child_run(be_subreaper, NULL);
+}
+
+static bool forbid_programs(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_execveat, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_execve, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {.len = ROWS(filter), .filter = filter};
+
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* From memory, and from a file. */
+static const char *fail_to_run_as_reaper(int parent_fd, void *context)
+{
+    CLEANUP_FREE char *message = NULL;
+
+    (void)parent_fd;
+    (void)context;
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) || !forbid_programs())
+        return strerror(errno);
+    if (gate_try_start(&gate, "{}", &message) != BOTTLE_DENIED)
+        return child_failure("start says: %s", message);
+    return expect_no_child_left("a program that cannot be run");
+}
+
+Test(lifecycle, a_subreaper_has_no_child_after_a_program_that_cannot_be_run)
+{
+    prepare_two();
+    child_run(fail_to_run_as_reaper, NULL);
+}
+
+static const char *be_first_process(int parent_fd, void *context)
+{
+    int status;
+
+    (void)context;
+    if (unshare(CLONE_NEWPID | (geteuid() == 0 ? 0 : CLONE_NEWUSER)))
+        return child_failure("unshare: %s", strerror(errno));
+    pid_t first = fork();
+    if (first == 0) {
+        const char *failure = start_and_stop_as_reaper();
+        line_send(parent_fd, failure ? failure : "fine");
+        _exit(0);
+    }
+    return first > 0 && waitpid(first, &status, 0) == first ? NULL : "fork or wait failed";
+}
+
+Test(lifecycle, the_first_process_of_a_container_has_no_child_after_stop)
+{
+    char line[512];
+
+    prepare_two();
+    struct child child = child_start(be_first_process, NULL);
+    cr_assert(line_receive(child.fd, line, sizeof line));
+    cr_expect_str_eq(line, "fine");
+    child_wait(&child);
 }
 
 static const char *start_without_standard_descriptors(int parent_fd, void *context)

@@ -8,13 +8,17 @@
  * program, and ends; the program is then nobody's child.  The first child has no exit signal and runs
  * no new program, so no SIGCHLD reaches the host, its wait() calls do not see the child, and
  * ignoring SIGCHLD does not take it away from us (wait(2), __WCLONE).  All signals are blocked
- * while memory is shared, until the second child has none of the host's handlers left.  So are
- * descriptors with the first child, not with the second, which is how the second's process descriptor
- * comes to the host.
+ * while memory is shared, until the second child has none of the host's handlers left.
+ *
+ * The children say how it went over a socket, the first with the second's process descriptor.  Shared memory
+ * or descriptors would be simpler, but valgrind, under which hosts are developed, takes no flags of clone(2)
+ * but those of vfork(2), and makes them a fork(2).  There the first child does not see whether the program
+ * could be run: the host finds a process that ends at once.
  */
 #include "detached.h"
 
 #include "cleanup.h"
+#include "fd_passing.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +26,9 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -37,9 +43,9 @@
 
 struct child {
     struct detached program; /* whose descriptors are above those that the child sets up */
-    int process_fd;          /* out: the second child */
+    int ours, theirs;        /* the socket's ends, above those as well */
+    char fd_path[32];        /* of program_fd: valgrind looks for a file of the name that it had */
     char *stack;             /* two, of CHILD_STACK_SIZE each */
-    int error;
 };
 
 /*
@@ -82,31 +88,88 @@ IN_CHILD __attribute__((noreturn)) static void leave(void)
         (void)syscall(SYS_exit_group, 0);
 }
 
+/* process_fd: -1: none */
+IN_CHILD static bool report(int socket_fd, int error, int process_fd)
+{
+    union {
+        char space[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr header;
+    } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)),
+                            .cmsg_level = SOL_SOCKET,
+                            .cmsg_type = SCM_RIGHTS}};
+    struct iovec data = {.iov_base = &error, .iov_len = sizeof error};
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+
+    if (process_fd >= 0) {
+        *(int *)(void *)CMSG_DATA(&control.header) = process_fd;
+        message.msg_control = control.space;
+        message.msg_controllen = sizeof control.space;
+    }
+    return syscall(SYS_sendmsg, socket_fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) > 0;
+}
+
 IN_CHILD static int become_program(void *argument)
 {
-    struct child *child = argument;
+    const struct child *child = argument;
     const struct detached *program = &child->program;
 
     if (set_up_descriptors(program) && syscall(SYS_setsid) > 0 && syscall(SYS_chdir, "/") == 0 &&
-        reset_signals())
+        reset_signals()) {
         (void)syscall(SYS_execveat, program->program_fd, program->path, program->arguments,
                       program->environment, AT_EMPTY_PATH);
-    child->error = errno;
+        if (errno == ENOENT && program->program_fd >= 0)
+            (void)syscall(SYS_execve, child->fd_path, program->arguments, program->environment);
+    }
+    (void)report(child->theirs, errno, -1);
     leave();
 }
 
+/* Whether become_program has reported. */
+IN_CHILD static bool has_failed(const struct child *child)
+{
+    int error;
+
+    return syscall(SYS_recvfrom, child->ours, &error, sizeof error, MSG_PEEK | MSG_DONTWAIT, NULL,
+                   NULL) > 0;
+}
+
+/* What has failed is reaped here, so that it falls to nobody else. */
 IN_CHILD static int make_program(void *argument)
 {
-    struct child *child = argument;
+    const struct child *child = argument;
+    int process_fd = -1;
+    int pid = __clone(become_program, child->stack + CHILD_STACK_SIZE,
+                      CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, argument, &process_fd);
+    int error = pid < 0 ? errno : 0;
+    bool failed = pid > 0 && has_failed(child);
 
-    if (__clone(become_program, child->stack + CHILD_STACK_SIZE,
-                CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, child, &child->process_fd) < 0)
-        child->error = errno;
+    if (pid > 0 && !failed && !report(child->theirs, 0, process_fd)) {
+        error = errno;
+        (void)syscall(SYS_kill, pid, SIGKILL);
+    }
+    if (error)
+        (void)report(child->theirs, error, -1);
+    if (failed || (pid > 0 && error))
+        (void)syscall(SYS_wait4, pid, NULL, 0, NULL);
     leave();
+}
+
+/* Returns 0 and the program's process descriptor, or an errno value. */
+static int receive_process(int socket_fd, int *process_fd)
+{
+    int fds[FD_PASSING_MAX], error;
+    size_t count;
+    ssize_t received = receive_with_fds(socket_fd, &error, sizeof error, fds, &count);
+
+    if (received != (ssize_t)sizeof error)
+        return received < 0 && errno != EAGAIN ? errno : ECHILD;
+    if (error == 0)
+        *process_fd = fds[0]; /* there is one with it */
+    return error;
 }
 
 /* Returns 0 when the program runs, else an errno value. */
-static int run_once(struct child *child)
+static int run_once(struct child *child, int *process_fd)
 {
     sigset_t all, before;
 
@@ -114,56 +177,81 @@ static int run_once(struct child *child)
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
     if (child->stack == MAP_FAILED)
         return errno;
-    child->error = 0;
-    child->process_fd = -1;
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    pid_t pid = __clone(make_program, child->stack + 2 * CHILD_STACK_SIZE,
-                        CLONE_VM | CLONE_VFORK | CLONE_FILES, child);
-    int error = pid < 0 ? errno : child->error;
+    pid_t pid =
+        __clone(make_program, child->stack + 2 * CHILD_STACK_SIZE, CLONE_VM | CLONE_VFORK, child);
+    int error = pid < 0 ? errno : 0;
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    (void)munmap(child->stack, 2 * CHILD_STACK_SIZE);
     while (pid > 0 && waitpid(pid, NULL, (int)__WCLONE) < 0 && errno == EINTR)
         ;
-    if (error)
-        cleanup_fd(&child->process_fd);
-    return error;
+    (void)munmap(child->stack, 2 * CHILD_STACK_SIZE);
+    return error ? error : receive_process(child->ours, process_fd);
 }
 
-static int run(struct child *child)
+static int run(struct child *child, int *process_fd)
 {
-    int error = run_once(child);
+    int error = run_once(child, process_fd);
 
     for (int i = 0; error == ETXTBSY && i < BUSY_RETRIES; i++) {
         const struct timespec wait = {.tv_nsec = BUSY_WAIT_NS};
         (void)nanosleep(&wait, NULL);
-        error = run_once(child);
+        error = run_once(child, process_fd);
     }
     return error;
 }
 
-/* Above the descriptors that the child sets up, so that none overwrites another. */
-static bool move_high(int *fd)
+/* A copy above the descriptors that the child sets up, so that none overwrites another. */
+static int high_copy(int fd)
 {
-    *fd = fcntl(*fd, F_DUPFD_CLOEXEC, DETACHED_MAX_FDS);
-    return *fd >= 0;
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, DETACHED_MAX_FDS);
+
+    if (copy < 0 && errno == EINVAL) /* the limit of descriptors is not even that high */
+        errno = EMFILE;
+    return copy;
+}
+
+static void close_child(const struct child *child)
+{
+    for (size_t i = 0; i < child->program.fd_count; i++)
+        cleanup_fd(&child->program.fds[i]);
+    cleanup_fd(&child->program.program_fd);
+    cleanup_fd(&child->ours);
+    cleanup_fd(&child->theirs);
+}
+#define CLEANUP_CHILD __attribute__((cleanup(close_child)))
+
+static bool make_socket(struct child *child)
+{
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair))
+        return false;
+    child->ours = high_copy(pair[0]);
+    child->theirs = child->ours < 0 ? -1 : high_copy(pair[1]);
+    int error = errno;
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+    errno = error;
+    return child->theirs >= 0;
 }
 
 int detached_run(const struct detached *program, int *process_fd)
 {
-    struct child child = {.program = *program};
+    CLEANUP_CHILD struct child child = {.program = *program, .ours = -1, .theirs = -1};
     struct detached *high = &child.program;
-    size_t moved = 0;
 
-    while (moved < high->fd_count && move_high(&high->fds[moved]))
-        moved++;
-    bool ready = moved == high->fd_count && (high->program_fd < 0 || move_high(&high->program_fd));
-    int error = ready ? run(&child) : errno;
-    if (ready)
-        cleanup_fd(&high->program_fd);
-    while (moved > 0)
-        cleanup_fd(&high->fds[--moved]);
-    if (!error)
-        *process_fd = child.process_fd;
-    return error;
+    high->program_fd = -1;
+    for (high->fd_count = 0; high->fd_count < program->fd_count; high->fd_count++) {
+        int fd = high_copy(program->fds[high->fd_count]);
+        if (fd < 0)
+            return errno;
+        high->fds[high->fd_count] = fd;
+    }
+    if (program->program_fd >= 0)
+        high->program_fd = high_copy(program->program_fd);
+    if ((program->program_fd >= 0 && high->program_fd < 0) || !make_socket(&child))
+        return errno;
+    (void)snprintf(child.fd_path, sizeof child.fd_path, "/proc/self/fd/%d", high->program_fd);
+    return run(&child, process_fd);
 }

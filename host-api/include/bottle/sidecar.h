@@ -35,8 +35,16 @@
  *
  * Manners.  A plugin never exits, aborts or prints, installs no signal handler, leaves no thread and no
  * child for its host to reap, and changes neither the working directory nor the environment, the umask,
- * the locale or the signal dispositions of its host.  It raises no SIGCHLD in its host.  It logs through
- * the host's callback.
+ * the locale or the signal dispositions of its host.  It raises no SIGCHLD in its host, with the exception
+ * below.  It logs through the host's callback.
+ *
+ * A host that is the first process of its container (its process id there is 1), or a subreaper
+ * (PR_SET_CHILD_SUBREAPER), is the parent of every process that has no other, as soon as the one that made it
+ * has ended; so also of a sidecar that runs as a process, whichever plugin or host started it.  When that ends,
+ * such a host gets a SIGCHLD, as for any child.  stop, and a start that fails, reap it, so nothing is left when
+ * they return, unless the host reaps all of its children anyway (waitpid(-1, …), or SIGCHLD ignored), which
+ * does no harm.  A sidecar that ends in any other way (after a drain, after a takeover, with its launcher,
+ * killed) is the host's to reap: until then its process id is not free.
  *
  * Versions.  The major number changes when an old plugin or host could no longer work; a host refuses a
  * plugin of another major than its own.  The minor number changes when something is added: a result, or a
