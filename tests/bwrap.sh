@@ -70,7 +70,7 @@ attach() {
     sample_host "$user" up web --internal-network "$network"
     pid=$(relay "$user")
     [ "$(stat -c %U "/proc/$pid")" = "$user" ]
-    [ "$(pgrep -x ssh-gate-relay)" = "$pid" ]
+    [ "$(processes ssh-gate-relay)" = "$pid" ]
     cat "$home/runtime/sample-host/web/ssh_gate/ssh_config" >"$home/ssh_config"
     cat "$home/runtime/sample-host/web/ssh_gate/known_hosts" >"$home/known_hosts"
     in_the_bottle "$user" true
@@ -114,12 +114,9 @@ cannot_reach_the_undeclared() {
 }
 
 detach() {
-    local user=$1 pid
-    pid=$(relay "$user")
+    local user=$1
     sample_host "$user" down web
-    # The first process of this namespace may need a moment to take note of the end of another.
-    wait_until test ! -e "/proc/$pid"
-    status_is 1 pgrep -x ssh-gate-relay
+    status_is 1 processes ssh-gate-relay
     [ -z "$(as "$user" ls runtime/sample-host)" ]
     fails_with 'Connection refused' in_the_bottle "$user" 'git clone -q alpha:/srv/repository.git late'
 }

@@ -123,6 +123,11 @@ wait_until() {
     done
 }
 
+# processes NAME: the numbers of those that run.  One that has ended is none, though it may wait to be reaped.
+processes() {
+    pgrep -x --runstates D,R,S,T,t "$1"
+}
+
 # ---- users ----
 
 # set_up_machine: the loopback, and in place of the machine's /etc, /run, /var/log and terminals new ones,

@@ -56,8 +56,8 @@ nothing_is_left() {
     local user=$1
     [ -z "$(ls -A "$(state "$user")")" ]
     [ -z "$(ss -Hltn "src $address")" ]
-    status_is 1 pgrep -x pipelock
-    status_is 1 pgrep -x ssh-gate-relay
+    status_is 1 processes pipelock
+    status_is 1 processes ssh-gate-relay
     status_is 1 grep @pipelock/ /proc/net/unix
 }
 
@@ -192,7 +192,7 @@ gives_the_program_nothing_else() {
         trap '' TERM HUP PIPE
         up "$user" web 10</dev/null 11</dev/null
     )
-    process=$(pgrep -x pipelock)
+    process=$(processes pipelock)
     [ "$(readlink "/proc/$process/cwd")" = / ]
     ls -l "/proc/$process/fd"
     [ ! -e "/proc/$process/fd/10" ]
@@ -359,8 +359,8 @@ survives_its_launcher() {
     "${prefix[@]}" env "PATH=$programs:$PATH" "$test_dir/build/sample-host/sample-host" up silent \
         --internal-network "$address" &
     launcher=$!
-    wait_until pgrep -x pipelock
-    process=$(pgrep -x pipelock)
+    wait_until processes pipelock
+    process=$(processes pipelock)
     kill -KILL "$launcher"
     wait "$launcher" || true
     (host "$user" status silent || true) | grep -E '^silent +silent +pipelock +native '
@@ -373,7 +373,7 @@ survives_its_launcher() {
 is_replaced_when_it_was_killed() {
     local user=$1
     up "$user" web
-    kill -KILL "$(pgrep -x pipelock)"
+    kill -KILL "$(processes pipelock)"
     wait_until status_is 3 host "$user" status web
     up "$user" web
     reaches allowed.example
@@ -409,12 +409,12 @@ skips_what_has_nothing_to_do() {
     up "$user" no-ssh >"$test_dir/up"
     grep -A 1 '^  ssh_gate: ' "$test_dir/up" | grep -x '    nothing: not started'
     grep '^pipelock started' "$test_dir/up"
-    status_is 1 pgrep -x ssh-gate-relay
+    status_is 1 processes ssh-gate-relay
     host "$user" down no-ssh
     up "$user" gate >"$test_dir/up"
     grep -A 1 '^  pipelock: ' "$test_dir/up" | grep -x '    nothing: not started'
     grep '^ssh_gate started' "$test_dir/up"
-    status_is 1 pgrep -x pipelock
+    status_is 1 processes pipelock
     host "$user" down gate
     nothing_is_left "$user"
 }

@@ -63,7 +63,7 @@ compile_launcher() {
 start_bottle() {
     unshare --user --map-root-user --net sleep 60 &
     bottle=$!
-    until [ "$(readlink "/proc/$bottle/ns/net")" != "$(readlink /proc/self/ns/net)" ]; do
+    until [ "$(cat "/proc/$bottle/comm")" = sleep ]; do
         sleep 0.01
     done
 }

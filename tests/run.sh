@@ -50,7 +50,7 @@ nothing_is_left() {
 no_processes() {
     local name
     for name in ssh-gate-relay sample-host sleep; do
-        status_is 1 pgrep -x "$name" || return
+        status_is 1 processes "$name" || return
     done
 }
 
@@ -162,7 +162,7 @@ reaches_only_the_declared() {
 cannot_reach_other_networks() {
     local user=$1
     start "$user" -- sleep 60
-    wait_until pgrep -x sleep
+    wait_until processes sleep
     # shellcheck disable=SC2016 # the shell in the bottle expands it
     fails_with '' sample_host "$user" run other -- \
         sh -c 'nsenter --user --net --target "$1" true' sh "$launcher"
@@ -289,7 +289,7 @@ hands_signals_on() {
         nothing_is_left "$user"
     done
     start "$user" -- sleep 60
-    wait_until pgrep -x sleep
+    wait_until processes sleep
     kill -TERM "$launcher"
     status_is 143 wait "$launcher"
     nothing_is_left "$user"
@@ -305,7 +305,7 @@ leaves_interrupts_to_the_command() {
     kill -INT -- "-$launcher"
     status_is 4 wait "$launcher"
     start "$user" -- sleep 60
-    wait_until pgrep -x sleep
+    wait_until processes sleep
     kill -INT -- "-$launcher"
     status_is 130 wait "$launcher"
     set +m
@@ -315,7 +315,7 @@ leaves_interrupts_to_the_command() {
 ends_with_its_launcher() {
     local user=$1
     start "$user" -- sleep 60
-    wait_until pgrep -x sleep
+    wait_until processes sleep
     # as and env execute, so this is sample-host itself.
     [ "$(cat "/proc/$launcher/comm")" = sample-host ]
     kill -KILL "$launcher"

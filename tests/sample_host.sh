@@ -135,18 +135,26 @@ shows_each_upstream() {
     host "$user" down web
 }
 
-# Twice in the time; as a whole screen on a terminal.
+# Twice and more, until it is ended; as a whole screen on a terminal.
 watches() {
-    local user=$1
+    local user=$1 program=$test_dir/build/sample-host/sample-host
     host "$user" up web --internal-network 127.0.0.2
     as_prefix "$user"
-    status_is 124 timeout 3 "${prefix[@]}" "$test_dir/build/sample-host/sample-host" status web --watch \
-        >"$test_dir/watched"
-    [ "$(grep -c ^BOTTLE "$test_dir/watched")" -eq 2 ]
+    "${prefix[@]}" "$program" status web --watch >"$test_dir/watched" &
+    wait_until has_tables 2
+    kill $!
+    status_is 143 wait $!
     status_is 1 grep "$escape" "$test_dir/watched"
-    on_terminal "$user" timeout 1 "$test_dir/build/sample-host/sample-host" status web --watch |
-        grep -F "${escape}[H${escape}[2JBOTTLE"
+    on_terminal "$user" "$program" status web --watch >"$test_dir/watched" &
+    wait_until grep -F "${escape}[H${escape}[2JBOTTLE" "$test_dir/watched"
+    kill "$(processes sample-host)"
+    wait $!
     host "$user" down web
+}
+
+# has_tables NUMBER: and none is cut.
+has_tables() {
+    [ "$(grep -c ^BOTTLE "$test_dir/watched")" -ge "$1" ] && [ "$(tail -c 1 "$test_dir/watched")" = '' ]
 }
 
 escape=$(printf '\033')
@@ -460,11 +468,12 @@ locks_the_right_directory() {
 is_overtaken() {
     local user=$1 slow
     as "$user" env ASAN_OPTIONS=detect_leaks=0 strace -qq -o /dev/null -e trace=mkdirat \
-        -e inject=mkdirat:delay_exit=1500000 "$test_dir/build/sample-host/sample-host" up web \
+        -e inject=mkdirat:signal=STOP:when=1 "$test_dir/build/sample-host/sample-host" up web \
         --internal-network 127.0.0.2 >"$test_dir/overtaken" 2>&1 &
     slow=$!
     wait_until test -d "$(state "$user")/web"
     host "$user" up web --internal-network 127.0.0.2
+    kill -CONT "$(processes sample-host)"
     status_is 1 wait "$slow"
     cat "$test_dir/overtaken"
     grep 'conflict: slug web runs already' "$test_dir/overtaken"

@@ -41,7 +41,7 @@ refuses() {
 
 # The number of relays is that.
 relays_are() {
-    [ "$(pgrep -c -x ssh-gate-relay)" -eq "$1" ]
+    [ "$(processes ssh-gate-relay | wc -l)" -eq "$1" ]
 }
 
 nothing_is_left() {
