@@ -491,18 +491,46 @@ Test(names, hosts_of_the_egress_namespace)
 
 /* ---- the process that opens the files ---- */
 
-/* The child of the relay; -1: it has none. */
-static pid_t find_opener(void)
+/* The children of the relay, as /proc has them: numbers, a space behind each. */
+static void read_children(char children[64])
 {
-    char path[64], line[64] = "";
+    char path[64];
 
+    children[0] = '\0';
     (void)snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)gate.relay,
                    (int)gate.relay);
     FILE *file = fopen(path, "re");
     cr_assert_not_null(file);
-    char *read = fgets(line, sizeof line, file);
+    if (!fgets(children, 64, file))
+        children[0] = '\0';
     cr_assert_eq(fclose(file), 0);
-    return read ? (pid_t)strtol(line, NULL, 10) : -1;
+}
+
+static void expect_no_opener(void)
+{
+    char children[64];
+
+    read_children(children);
+    cr_expect_str_empty(children);
+}
+
+/* A number that is no process's is never returned: kill(2) takes -1 for everybody. */
+static pid_t find_opener(void)
+{
+    char children[64];
+
+    read_children(children);
+    pid_t opener = (pid_t)strtol(children, NULL, 10);
+    cr_assert_gt(opener, 1, "the relay has no process that opens files for it");
+    return opener;
+}
+
+/* Only ever one process, and one that is the relay's child at this moment. */
+static void signal_opener(pid_t opener, int number)
+{
+    cr_assert_gt(opener, 1);
+    cr_assert_eq(opener, find_opener());
+    cr_assert_eq(kill(opener, number), 0);
 }
 
 static void expect_status(pid_t pid, const char *expected)
@@ -527,7 +555,6 @@ Test(names, opener_has_nothing_but_its_socket)
     run(NAME);
     expect_connects(); /* it has answered, so it is in its sandbox */
     pid_t opener = find_opener();
-    cr_assert_gt(opener, 0);
     cr_expect_eq(process_count_descriptors(opener), 1);
     expect_status(opener, "Name:\tssh-gate-opener");
     expect_status(opener, "NoNewPrivs:\t1");
@@ -541,12 +568,12 @@ Test(names, opener_ends_with_the_relay)
     use_server(gate.dns_address);
     run(NAME);
     pid_t opener = find_opener();
-    cr_assert_gt(opener, 0);
     gate_stop(&gate);
     cr_expect_eq(kill(opener, 0), -1, "it is there after stop");
 
     run(NAME);
     opener = find_opener();
+    cr_assert_gt(gate.relay, 1);
     cr_assert_eq(kill(gate.relay, SIGKILL), 0);
     cr_expect(process_ends_within(opener, WAIT_MS));
 }
@@ -555,7 +582,7 @@ Test(names, no_opener_without_names)
 {
     gate_run(&gate, gate.upstream_address, PORT, OPTIONS);
     expect_connects();
-    cr_expect_eq(find_opener(), -1);
+    expect_no_opener();
 }
 
 /* Without it the gate goes on with the files that it has, and says so. */
@@ -564,7 +591,7 @@ Test(names, opener_that_is_killed)
     use_server(gate.dns_address);
     run(NAME);
     expect_connects();
-    cr_assert_eq(kill(find_opener(), SIGKILL), 0);
+    signal_opener(find_opener(), SIGKILL);
     json_object_put(gate_event(&gate, "dns-opener-ended", 0));
     sleep_ms(1100); /* longer than an answer is kept */
     expect_connects();
@@ -572,7 +599,7 @@ Test(names, opener_that_is_killed)
     sleep_ms(1100);
     expect_connects();
     json_object_put(gate_event(&gate, "dns-file-replaced", 0));
-    cr_expect_eq(find_opener(), -1);
+    expect_no_opener();
 }
 
 /* One that does not answer is not waited for to the end. */
@@ -581,8 +608,8 @@ Test(names, opener_that_hangs)
     use_server(gate.dns_address);
     run(NAME);
     pid_t opener = find_opener();
-    cr_assert_eq(kill(opener, SIGSTOP), 0);
+    signal_opener(opener, SIGSTOP);
     expect_connects();
     expect_connects();
-    cr_assert_eq(kill(opener, SIGCONT), 0);
+    signal_opener(opener, SIGCONT);
 }
