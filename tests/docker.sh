@@ -36,8 +36,10 @@ fresh_gate() {
 # give_ssh_config BOTTLE: to the agent, as the plan has it.
 give_ssh_config() {
     local stage=$test_dir/root/runtime/sample-host/$1/ssh_gate
-    docker cp "$stage/ssh_config" agent:/root/.ssh/config
-    docker cp "$stage/known_hosts" agent:/root/.ssh/known_hosts
+    mkdir -p "$test_dir/agent"
+    cp "$stage/ssh_config" "$test_dir/agent/config"
+    cp "$stage/known_hosts" "$test_dir/agent/known_hosts"
+    docker cp "$test_dir/agent/." agent:/root/.ssh/
 }
 
 git_in_agent() {
@@ -86,10 +88,10 @@ finds_the_gate_by_name() {
 
 # The gate reaches what answers; only the key is another.
 checks_host_keys() {
-    in_container agent sh -c 'cp /root/.ssh/known_hosts /root/.ssh/kept'
+    in_container agent cp /root/.ssh/known_hosts /root/.ssh/kept
     ssh-keygen -q -t ed25519 -N '' -f "$test_dir/other_key" <<<y
-    printf 'gitea.example %s\n' "$(cut -d ' ' -f 1,2 "$test_dir/other_key.pub")" |
-        docker exec -i agent tee /root/.ssh/known_hosts >/dev/null
+    printf 'gitea.example %s\n' "$(cut -d ' ' -f 1,2 "$test_dir/other_key.pub")" >"$test_dir/other_hosts"
+    docker cp "$test_dir/other_hosts" agent:/root/.ssh/known_hosts
     fails_with 'Host key verification failed' in_container agent ssh gitea true
     in_container agent sh -c ': >/root/.ssh/known_hosts'
     fails_with 'Host key verification failed' in_container agent ssh gitea true

@@ -32,11 +32,13 @@ state_is() {
     gate_tool status "$1" | grep -F "\"state\":\"$2\""
 }
 
-# use_stage DIR: what the agent reads.
+# use_stage DIR: what the agent reads.  In one copy, which is done when it returns: what a program writes that is
+# executed with a standard input may not be there yet, as with Podman on a busy machine.
 use_stage() {
-    docker cp "$1/known_hosts" agent:/root/.ssh/known_hosts
-    printf 'StrictHostKeyChecking no\nLogLevel ERROR\n' | cat - "$1/ssh_config" |
-        docker exec -i agent tee /root/.ssh/config >/dev/null
+    mkdir -p "$test_dir/agent"
+    cp "$1/known_hosts" "$test_dir/agent/known_hosts"
+    printf 'StrictHostKeyChecking no\nLogLevel ERROR\n' | cat - "$1/ssh_config" >"$test_dir/agent/config"
+    docker cp "$test_dir/agent/." agent:/root/.ssh/
 }
 
 in_agent() {
