@@ -138,7 +138,8 @@ const struct bottle_sidecar *bottle_sidecar_entry(void)
 }
 END
     fi
-    gcc -g -shared -fPIC -D_GNU_SOURCE -DBOTTLE_SIDECAR_DIR='"/"' -I "$1/include" -o "$1/$2.so" "$source"
+    gcc -g -shared -fPIC -D_GNU_SOURCE -DBOTTLE_SIDECAR_DIR='"/"' -DBOTTLE_SIDECAR_FROM_BINDIR='""' \
+        -DBOTTLE_SIDECAR_FROM_LIBDIR='""' -I "$1/include" -o "$1/$2.so" "$source"
 }
 
 # record DIRECTORY LIBRARY: as a developer does after raising the version.

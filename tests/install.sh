@@ -44,6 +44,24 @@ names_installed_dir() {
     grep -qF "no no_such_sidecar.so in $(cache CMAKE_INSTALL_PREFIX)/$libdir/bottle:" <<<"$said"
 }
 
+# finds_its_own PREFIX PROGRAM [ARGUMENT...]: it prints that it has PREFIX's ssh_gate.
+finds_its_own() {
+    local printed
+    printed=$(env -u BOTTLE_SIDECAR_PATH "${@:2}") || return
+    echo "$printed"
+    grep -qF "$(realpath "$1")/$libdir/bottle/ssh_gate.so" <<<"$printed"
+}
+
+# The loader as a shared library, which finds what lies beside itself for a launcher from anywhere.
+builds_shared_loader() {
+    gcc -shared -fPIC -D_GNU_SOURCE -DBOTTLE_SIDECAR_DIR='"/nonexistent"' -DBOTTLE_SIDECAR_FROM_BINDIR='"/nonexistent"' \
+        -DBOTTLE_SIDECAR_FROM_LIBDIR='"bottle"' "-I$prefix/include" "${sanitize[@]}" \
+        -o "$moved/$libdir/libbottle-host.so" "$SOURCE_DIR/host-api/src/host.c" &&
+        mkdir "$prefix/elsewhere" &&
+        gcc "-I$prefix/include" "${sanitize[@]}" "$launcher/launcher.c" -o "$prefix/elsewhere/launcher" \
+            "-L$moved/$libdir" -lbottle-host "-Wl,-rpath,$moved/$libdir"
+}
+
 # compile COMPILER... -o OUTPUT: with the flags that pkg-config gives.
 compile() {
     local flags
@@ -74,6 +92,16 @@ check 'headers, library, package files, plugins and sample-host are installed' i
     include/bottle/sidecar.h include/bottle/host.h \
     "$libdir/pkgconfig/bottle-host.pc" "$libdir/cmake/bottle-host/bottle-hostConfig.cmake" \
     "$libdir/bottle/ssh_gate.so" "$libdir/bottle/pipelock.so" bin/sample-host
+
+check 'sample-host finds the plugins that were installed with it' \
+    finds_its_own "$prefix" "$prefix/bin/sample-host" plugins
+moved=$prefix/moved/tree
+mkdir -p "$(dirname "$moved/$libdir")"
+cp -a "$prefix/bin" "$moved/bin"
+cp -a "$prefix/$libdir" "$moved/$libdir"
+check 'and those of the tree that it was moved in' finds_its_own "$moved" "$moved/bin/sample-host" plugins
+check 'a shared loader library builds, and a launcher elsewhere' builds_shared_loader
+check 'it finds the plugins beside the library' finds_its_own "$moved" "$prefix/elsewhere/launcher" ssh_gate
 
 export PKG_CONFIG_PATH=$prefix/$libdir/pkgconfig
 sidecar_dir=$(realpath "$(pkg-config --variable=sidecardir bottle-host)")

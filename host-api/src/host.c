@@ -4,7 +4,8 @@
  *
  * Loading goes from the outside in, and each step trusts only what the ones before it have checked:
  *
- *     find    a name becomes a path: $BOTTLE_SIDECAR_PATH, then where sidecars are installed
+ *     find    a name becomes a path: $BOTTLE_SIDECAR_PATH, then where sidecars are installed, in the tree
+ *             that this code lies in and in the one that it was configured for
  *     file    the resolved path is a regular file which, like its directory, nobody but root and this
  *             user may change: whoever can write a plugin can run code as its launcher
  *     ELF     the header and segments are those of a complete shared object for this machine: the
@@ -30,6 +31,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -38,6 +40,10 @@ struct bottle_plugin {
     void *handle; /* dlopen's; NULL until then */
     struct bottle_sidecar table;
 };
+
+/* The header of the object that this is in, from the linker. */
+/* NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the linker's name */
+extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
 
 /* The table of version 1.0 ends with release. */
 #define TABLE_1_0_SIZE                                                                             \
@@ -141,6 +147,50 @@ static char *find_in(const char *directories, const char *name)
     return NULL;
 }
 
+/*
+ * The directory of sidecars of the installed tree that this code is in, wherever that was put or moved to;
+ * NULL if there is none.  It is found from the shared library, or from the program that the static one is
+ * linked into, as bin/sample-host.  Not for a program with more rights than its caller, who may have
+ * linked it into a tree of theirs.
+ */
+static char *installed_beside(void)
+{
+    Dl_info info;
+    struct link_map *object = NULL;
+
+    if (getauxval(AT_SECURE) != 0 ||
+        dladdr1(&__ehdr_start, &info, (void **)&object, RTLD_DL_LINKMAP) == 0)
+        return NULL;
+    bool is_program = *object->l_name == '\0';
+    const char *relative = is_program ? BOTTLE_SIDECAR_FROM_BINDIR : BOTTLE_SIDECAR_FROM_LIBDIR;
+    /* A relative name was meant for the working directory of then. */
+    if (*relative == '\0' || (!is_program && *object->l_name != '/'))
+        return NULL;
+    CLEANUP_FREE char *file = realpath(is_program ? "/proc/self/exe" : object->l_name, NULL);
+    CLEANUP_FREE char *directory = NULL;
+    if (file == NULL)
+        return NULL;
+    if (asprintf(&directory, "%s/%s", dirname(file), relative) < 0) {
+        directory = NULL; /* undefined after a failure */
+        return NULL;
+    }
+    return realpath(directory, NULL);
+}
+
+/* Where a name is looked for, colon-separated; malloc'ed, NULL if there is no memory. */
+static char *search_path(void)
+{
+    const char *configured = secure_getenv("BOTTLE_SIDECAR_PATH");
+    CLEANUP_FREE char *beside = installed_beside();
+    char *directories = NULL;
+
+    bool is_other = beside != NULL && strcmp(beside, BOTTLE_SIDECAR_DIR) != 0;
+    if (asprintf(&directories, "%s:%s%s%s", configured != NULL ? configured : "",
+                 is_other ? beside : "", is_other ? ":" : "", BOTTLE_SIDECAR_DIR) < 0)
+        return NULL; /* directories is undefined */
+    return directories;
+}
+
 /* Resolves name to an absolute path without symlinks; *path is malloc'ed, NULL on failure. */
 static enum bottle_result find(const char *name, char **path, char **message)
 {
@@ -152,13 +202,9 @@ static enum bottle_result find(const char *name, char **path, char **message)
     if (strchr(name, '/') != NULL) {
         candidate = strdup(name);
     } else {
-        const char *configured = secure_getenv("BOTTLE_SIDECAR_PATH");
-        CLEANUP_FREE char *directories = NULL;
-        if (asprintf(&directories, "%s:%s", configured != NULL ? configured : "",
-                     BOTTLE_SIDECAR_DIR) < 0) {
-            directories = NULL; /* undefined after a failure */
+        CLEANUP_FREE char *directories = search_path();
+        if (directories == NULL)
             return BOTTLE_INTERNAL;
-        }
         const char *first = directories + strspn(directories, ":");
         candidate = find_in(first, name);
         if (candidate == NULL && errno == ENOENT)
@@ -235,10 +281,6 @@ static enum bottle_result open_file(const char *path, int *fd, off_t *size, char
 }
 
 /* --- ELF --- */
-
-/* This object's own header, from the linker: a plugin must be for the same class and machine. */
-/* NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the linker's name */
-extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
 
 /* Every byte that the program headers claim is in the file. */
 static bool segments_complete(int fd, const ElfW(Ehdr) * header, off_t size)

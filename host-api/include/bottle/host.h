@@ -23,7 +23,9 @@ struct bottle_plugin;
 /*
  * Loads a plugin (dlopen with RTLD_NOW | RTLD_LOCAL) and checks its table.
  * @name:    a path, if it has a '/'; else a name such as "ssh_gate", looked for as NAME.so in each
- *           directory of $BOTTLE_SIDECAR_PATH (colon-separated) and then where sidecars are installed
+ *           directory of $BOTTLE_SIDECAR_PATH (colon-separated) and then where sidecars are installed:
+ *           in the tree that this library or, if it is static, the program is in, wherever that was moved
+ *           to (not for a setuid program), and under the prefix that the build was configured for
  * @plugin:  out: the plugin, NULL on failure; give it back with bottle_plugin_unload()
  * @message: out: on failure, why; may be NULL
  *
