@@ -4,8 +4,9 @@
  * without a word, a network that is gone for twenty seconds.
  *
  * Clients, and upstreams, are in network namespaces of the test's own, whose packets vanish when it says
- * so.  Vanished ends are found by keepalive, after two minutes; the test gives the relay's own socket
- * shorter times from outside (pidfd_getfd(2)), after it has looked at those that it had.
+ * so.  Vanished ends are found by keepalive, or by the relay when bytes are on their way to them, after two
+ * minutes; the test gives the relay's own socket shorter times from outside (pidfd_getfd(2)), after it has
+ * looked at those that it had.
  */
 #include "common/cleanup.h"
 #include "gate_fixture.h"
@@ -193,16 +194,18 @@ static void hurry_keepalive(uint16_t port)
 /*
  * One end's packets vanish, and it closes: what would say so vanishes too.  Its session ends, the other
  * end sees a reset, and another session knows nothing of it.
- * port: of that end's connection, and of no other
+ * port: of that end's connection, and of no other; on_its_way: bytes that are sent to it then
  */
 static void expect_found_out(const struct network *network, uint16_t port, int vanished,
-                             int other_end, const char *ended_by)
+                             int other_end, const char *ended_by, size_t on_its_way)
 {
+    static const char bytes[64 << 10];
     struct tcp_pair another = open_pair();
 
     hurry_keepalive(port);
     network_cut(network, port);
     cr_assert_eq(close(vanished), 0);
+    tcp_send(other_end, bytes, on_its_way);
     cr_expect_eq(tcp_drain(other_end), ECONNRESET);
     CLEANUP_JSON json_object *event = gate_event(&gate, "close", 0);
     cr_expect_str_eq(member_text(event, "ended_by"), ended_by);
@@ -213,21 +216,60 @@ static void expect_found_out(const struct network *network, uint16_t port, int v
     tcp_close(&another);
 }
 
-Test(outages, a_client_that_vanishes)
+static void client_vanishes(size_t on_its_way)
 {
     run_between();
     struct tcp_pair pair = open_pair();
     expect_found_out(&bottle, port_of(pair.client, getsockname), pair.client, pair.upstream,
-                     "client");
+                     "client", on_its_way);
     stop_between();
 }
 
-Test(outages, an_upstream_that_vanishes)
+static void upstream_vanishes(size_t on_its_way)
 {
     run_between();
     struct tcp_pair pair = open_pair();
     expect_found_out(&outside, port_of(pair.upstream, getpeername), pair.upstream, pair.client,
-                     "upstream");
+                     "upstream", on_its_way);
+    stop_between();
+}
+
+Test(outages, a_client_that_vanishes)
+{
+    client_vanishes(0);
+}
+
+Test(outages, an_upstream_that_vanishes)
+{
+    upstream_vanishes(0);
+}
+
+Test(outages, a_client_that_vanishes_with_bytes_on_their_way)
+{
+    client_vanishes(1000);
+}
+
+Test(outages, an_upstream_that_vanishes_with_bytes_on_their_way)
+{
+    upstream_vanishes(64 << 10);
+}
+
+/* Much longer than the time after which one that vanished is found out. */
+Test(outages, a_client_that_stands_still_has_not_vanished)
+{
+    struct transfer ends[2];
+
+    run_between();
+    struct tcp_pair pair = open_pair();
+    hurry_keepalive(port_of(pair.client, getsockname));
+    one_way(ends, pair.upstream, pair.client, 5, 64 * MIB);
+    transfer_until_quiet(ends, 2, 300);
+    cr_assert_lt(ends[0].sent, ends[0].send_length, "the sender was never held up");
+    sleep_ms(10000);
+    ends[1].paused = false;
+    transfer_all(ends, 2);
+    cr_expect_eq(gate_count_events(&gate, "close"), 0);
+    tcp_close(&pair);
     stop_between();
 }
 

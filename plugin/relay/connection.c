@@ -191,6 +191,7 @@ static void run(struct connection *connection)
     struct endpoint *client = &connection->endpoints[CLIENT];
     struct endpoint *upstream = &connection->endpoints[UPSTREAM];
 
+    vanished_watch(relay);
     enum flow_result up =
         flow_move(relay, &connection->up, client, upstream, &connection->upstream->bytes_up);
     enum flow_result down =
@@ -217,6 +218,12 @@ static void run(struct connection *connection)
     } else if (up == FLOW_ENDED || down == FLOW_ENDED) {
         connection->up_ended_first = up == FLOW_ENDED;
     }
+}
+
+void connection_peer_vanished(struct connection *connection, enum side side)
+{
+    close_connection(connection, true, side == CLIENT ? "client" : "upstream",
+                     reason_of_error(ETIMEDOUT));
 }
 
 static void endpoint_ready(struct connection *connection, struct endpoint *endpoint,

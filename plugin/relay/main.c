@@ -10,6 +10,7 @@
  *   dial.c        resolves the upstream's name (resolver.h) and connects, IPv6 and IPv4 racing
  *   connection.c  ties the two sockets together, sees to timeouts, end of file, resets, goodbyes
  *   flow.c        moves the bytes of one direction, through pipes of pipe_pool.c when there are many
+ *   vanished.c    ends connections whose peers are gone without a word
  *   limits.c      refuses connections that are too many, before they are dialled
  *   control.c     answers status, stop and drain; takeover.c: hands the sockets to another relay
  *   events.c      writes a line for each connection that opens, closes or is refused

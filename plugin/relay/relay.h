@@ -50,7 +50,8 @@ bool address_from_literal(const char *text, uint16_t port, union address *addres
 bool address_is_of(int fd, const union address *address);
 /*
  * A socket without delay (Nagle) and with keepalive, which ends a connection whose peer has vanished
- * after two minutes.  What a listening one accepts inherits both (tcp(7)).  -1 with errno set.
+ * after two minutes, if nothing was on its way to it (else see vanished.c).  What a listening one accepts
+ * inherits both (tcp(7)).  -1 with errno set.
  */
 int tcp_socket(int family);
 
@@ -198,6 +199,8 @@ void connection_open(struct listener *listener, int fd, const union address *cli
 void connection_dialled(struct connection *connection, int fd,
                         const union address *upstream_address);
 void connection_dial_failed(struct connection *connection, const char *reason, const char *message);
+/* One side is not there any more: the other one is reset. */
+void connection_peer_vanished(struct connection *connection, enum side side);
 /* Every connection is reset. */
 void connection_cut_all(struct relay *relay, const char *reason);
 /* Another turn for each connection that has more to do. */
@@ -258,8 +261,8 @@ struct relay {
 
     struct timer_queue family_timers, attempt_timers, look_timers, resolve_timers, dial_timers,
         identification_timers, goodbye_timers, limit_timers, pause_timers, control_timers,
-        grace_timers, idle_timers, network_timers;
-    struct timer grace_timer, idle_timer, network_timer;
+        grace_timers, idle_timers, network_timers, vanished_timers;
+    struct timer grace_timer, idle_timer, network_timer, vanished_timer;
 
     struct control_listener control_of_slug, control_of_instance;
     struct control_client control_clients[MAX_CONTROL_CLIENTS];
@@ -294,6 +297,9 @@ void relay_discard(struct relay *relay, struct list_node *node);
 
 /* The last connection went: if it stays so for a while, memory goes back to the system. */
 void relay_became_idle(struct relay *relay);
+
+/* vanished.c: bytes move; those whose peers have vanished are looked for. */
+void vanished_watch(struct relay *relay);
 
 /* listener.c */
 void listeners_watch(struct relay *relay);

@@ -48,6 +48,7 @@
 #define IDLE_MS          1000
 #define CONTROL_WAIT_MS  5000
 #define NETWORK_WAIT_MS  3000
+#define VANISHED_LOOK_MS 5000
 #define LAUNCHER_WAIT_S  30
 #define LAST_WORD_WAIT_S 10
 
@@ -335,10 +336,12 @@ static void add_timer_queues(struct relay *relay)
     loop_add_queue(loop, &relay->grace_timers, 0);
     loop_add_queue(loop, &relay->idle_timers, IDLE_MS);
     loop_add_queue(loop, &relay->network_timers, NETWORK_WAIT_MS);
+    loop_add_queue(loop, &relay->vanished_timers, VANISHED_LOOK_MS);
     timer_init(&relay->paused_timer);
     timer_init(&relay->grace_timer);
     timer_init(&relay->idle_timer);
     timer_init(&relay->network_timer);
+    timer_init(&relay->vanished_timer);
 }
 
 /* Some are set aside, pipes have their part, and each connection takes two. */
