@@ -337,10 +337,7 @@ _Noreturn void inside_bottle(int link, const struct bottle *bottle, char *const 
     if (!take_step(link) || !bring_loopback_up() || !take_step(link) || !arrange_files(bottle) ||
         !drop_capabilities())
         _exit(STATUS_RUN_FAILED);
-    if (close_range(STDERR_FILENO + 1, ~0U, 0) != 0) {
-        (void)fail_errno("close", "descriptors");
-        _exit(STATUS_RUN_FAILED);
-    }
+    closefrom(STDERR_FILENO + 1); /* also where the system lacks close_range(2) */
     (void)execvp(command[0], command);
     int error = errno;
     (void)fail("cannot execute %s: %s", command[0], strerror(error));

@@ -305,7 +305,7 @@ static bool watch_signals(struct relay *relay)
     return relay->signals.fd >= 0 && !loop_add(&relay->loop, &relay->signals, EPOLLIN);
 }
 
-static bool watch_launcher(struct relay *relay)
+static bool watch_launcher(struct relay *relay, struct setup_reply *reply)
 {
     struct ucred launcher;
     socklen_t length = sizeof launcher;
@@ -313,10 +313,16 @@ static bool watch_launcher(struct relay *relay)
     if (!relay->config.exit_with_launcher)
         return true;
     if (getsockopt(SETUP_FD, SOL_SOCKET, SO_PEERCRED, &launcher, &length))
-        return false;
+        return setup_fail_errno(reply, "exit_with_launcher: SO_PEERCRED");
     relay->launcher =
         (struct watch){.fd = (int)syscall(SYS_pidfd_open, launcher.pid, 0), .ready = launcher_gone};
-    return relay->launcher.fd >= 0 && !loop_add(&relay->loop, &relay->launcher, EPOLLIN);
+    if (relay->launcher.fd < 0 && errno == ENOSYS)
+        return setup_fail(
+            reply, BOTTLE_UNAVAILABLE,
+            "exit_with_launcher: this system lacks pidfd_open(2), which Linux has since 5.3; "
+            "start the gate without, and stop it yourself");
+    return (relay->launcher.fd >= 0 && !loop_add(&relay->loop, &relay->launcher, EPOLLIN)) ||
+           setup_fail_errno(reply, "exit_with_launcher: pidfd_open");
 }
 
 static void add_timer_queues(struct relay *relay)
@@ -376,8 +382,10 @@ static bool start_loop(struct relay *relay, struct setup_reply *reply)
         return false;
     }
     if (!share_descriptors(relay) || !event_log_set_up(relay) || !watch_signals(relay) ||
-        !watch_launcher(relay) || !control_watch(relay))
+        !control_watch(relay))
         return setup_fail_errno(reply, "the relay cannot set itself up");
+    if (!watch_launcher(relay, reply))
+        return false;
     listeners_watch(relay);
     return true;
 }
