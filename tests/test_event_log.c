@@ -85,7 +85,7 @@ Test(event_log, stays_within_the_limit_on_files)
                                        .events_fd = log};
     limit_files(LIMIT);
     struct child relay = command_relay_start(&line);
-    CLEANUP_JSON json_object *started = gate_event(&gate, "started", 0);
+    (void)json_object_put(gate_event(&gate, "started", 0));
     for (int i = 0; i < CONNECTIONS; i++) {
         struct tcp_pair pair = tcp_through("127.0.0.1", tcp_port(reserved), upstream);
         tcp_close(&pair);
