@@ -245,7 +245,10 @@ bool state_load(const struct directory *directory, struct bottle *bottle);
 /* What to do with a bottle that is written down; its directory is not locked. */
 typedef bool (*state_visit)(void *context, struct directory *directory, struct bottle *bottle);
 
-/* Visits the bottles that the request names: BOTTLE and --slug, or all.  False if anything failed. */
+/*
+ * Visits the bottles that the request names: BOTTLE and --slug, or all, in the order of their slugs.  False if
+ * anything failed.
+ */
 bool state_walk(const struct directory *root, const struct request *request, state_visit visit,
                 void *context);
 

@@ -242,7 +242,7 @@ static bool read_bottle(json_object *object, struct bottle *bottle)
     json_object *sidecars = json_object_object_get(object, "sidecars");
 
     if (name == NULL || !json_object_is_type(sidecars, json_type_array) ||
-        json_object_array_length(sidecars) > SIDECAR_MAX)
+        json_object_array_length(sidecars) > sizeof bottle->sidecars / sizeof bottle->sidecars[0])
         return false;
     free(bottle->name);
     bottle->name = strdup(name);
@@ -354,18 +354,25 @@ static bool visit_slug(const struct directory *root, const char *slug,
     return visit(context, &directory, &bottle);
 }
 
+/* For scandir(3). */
+static int is_slug(const struct dirent *entry)
+{
+    return grammar_slug(entry->d_name) ? 1 : 0;
+}
+
 bool state_walk(const struct directory *root, const struct request *request, state_visit visit,
                 void *context)
 {
-    CLEANUP_DIR DIR *dir = list_directory(root->fd);
-    const char *name;
+    struct dirent **slugs;
     bool visited = true;
+    int count = scandirat(root->fd, ".", &slugs, is_slug, alphasort);
 
-    if (dir == NULL)
+    if (count < 0)
         return fail_errno("list", root->path);
-    while ((name = next_name(dir)) != NULL) {
-        if (grammar_slug(name))
-            visited &= visit_slug(root, name, request, visit, context);
+    for (int i = 0; i < count; i++) {
+        visited &= visit_slug(root, slugs[i]->d_name, request, visit, context);
+        free(slugs[i]);
     }
-    return (errno == 0 || fail_errno("list", root->path)) && visited;
+    free(slugs);
+    return visited;
 }

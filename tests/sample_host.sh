@@ -641,6 +641,36 @@ refuses_a_damaged_state() {
     done
 }
 
+# A sidecar that moved to another backend is written down twice.
+loads_as_many_as_it_saves() {
+    local user=$1 record records
+    record="{\"sidecar\": \"ssh_gate\", \"plugin\": \"$gate\", \"backend\": \"native\","
+    record+='"target": "native:web:0123456789abcdef", "state": "started"}'
+    printf -v records "$record,%.0s" {1..32}
+    as "$user" mkdir -m 700 -p runtime/sample-host/web
+    as "$user" tee runtime/sample-host/web/state.json >/dev/null \
+        <<<"{\"bottle\": \"web\", \"slug\": \"web\", \"sidecars\": [$records $record]}"
+    fails_with 'state.json is damaged' host "$user" down web
+    as "$user" tee runtime/sample-host/web/state.json >/dev/null \
+        <<<"{\"bottle\": \"web\", \"slug\": \"web\", \"sidecars\": [${records%,}]}"
+    host "$user" down web
+    nothing_is_left "$user"
+}
+
+lists_in_order() {
+    local user=$1 slug slugs
+    for slug in delta alpha echo bravo charlie; do
+        host "$user" up web --slug "$slug" --internal-network 127.0.0.2 \
+            --plugin "$scripted" >/dev/null
+    done
+    slugs=$(host "$user" status web || true)
+    slugs=$(awk 'NR > 1 {print $2}' <<<"$slugs" | uniq | paste -sd ' ')
+    printf '%s\n' "$slugs"
+    [ "$slugs" = 'alpha bravo charlie delta echo' ]
+    host "$user" down web
+    nothing_is_left "$user"
+}
+
 finds_a_plugin_that_moved() {
     local user=$1
     as "$user" cp "$gate" moved.so
@@ -731,6 +761,8 @@ test_as() {
     check "$user: what a killed launcher had only made is replaced" clears_an_unwritten_state "$user"
     check "$user: down removes nothing that is not its own" removes_only_its_own "$user"
     check "$user: a damaged state is an error, for that slug only" refuses_a_damaged_state "$user"
+    check "$user: as much can be written down as read again" loads_as_many_as_it_saves "$user"
+    check "$user: status lists in the order of names" lists_in_order "$user"
     check "$user: a plugin that moved can be named" finds_a_plugin_that_moved "$user"
     check "$user: without a private runtime directory it makes one" falls_back "$user"
     check "$user: closed and full standard descriptors" works_without_standard_descriptors "$user"
