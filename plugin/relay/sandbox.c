@@ -227,9 +227,10 @@ bool sandbox_enter_opener(bool required)
         return true;
     if (!limit(RLIMIT_NPROC, 0) || !limit(RLIMIT_MEMLOCK, 0) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
         return false;
-    bool confined =
-        enter_landlock(NULL) && !syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
-    return confined || !required;
+    /* Where the kernel lacks one, the other holds. */
+    bool in_landlock = enter_landlock(NULL);
+    bool has_filter = !syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+    return (in_landlock && has_filter) || !required;
 }
 
 static void note_missing(struct relay *relay, const char *what)
