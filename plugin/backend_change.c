@@ -16,14 +16,25 @@
 
 #include <string.h>
 
-static enum bottle_result check_serves(const struct backend *backend, const struct target *gate,
-                                       struct failure *failure)
+/* Only a process can end with another. */
+static enum bottle_result check_moves(const struct backend *backend, const struct target *gate,
+                                      struct failure *failure)
 {
     CLEANUP_JSON json_object *status = NULL;
     enum bottle_result result = backend->of_target.status(gate, &status, failure);
 
-    if (result != BOTTLE_OK || strcmp(object_text(status, "state"), "serving") == 0)
+    if (result != BOTTLE_OK)
         return result;
+    int launcher_pid = json_object_get_int(json_object_object_get(status, "launcher_pid"));
+    if (launcher_pid > 0)
+        return failure_set(
+            failure, BOTTLE_UNSUPPORTED,
+            "takeover: the gate %s:%s ends with process %d (exit_with_launcher), which "
+            "a container cannot: let a gate of backend \"native\" with "
+            "exit_with_launcher false take over first, or stop it",
+            backend->name, gate->slug, launcher_pid);
+    if (strcmp(object_text(status, "state"), "serving") == 0)
+        return BOTTLE_OK;
     return failure_set(failure, BOTTLE_CONFLICT,
                        "takeover: the gate %s:%s drains already: stop it, and start without a "
                        "takeover",
@@ -63,7 +74,7 @@ enum bottle_result backend_change(const struct backend *backend, const struct bo
 {
     CLEANUP_AGENT_FILES struct agent_files before = {0};
     CLEANUP_FD int stage_fd = -1;
-    enum bottle_result result = check_serves(from_backend, from, failure);
+    enum bottle_result result = check_moves(from_backend, from, failure);
 
     if (result == BOTTLE_OK)
         result = stage_dir_open(plan->stage_dir, &stage_fd, NULL, failure);

@@ -55,6 +55,7 @@ static const char *const OPTION_KEYS[] = {RELAY_CONFIG_OPTION_KEYS, "exit_with_l
 static enum bottle_result read_options(json_object *options, struct relay_config *config,
                                        int32_t *start_timeout_ms, struct failure *failure)
 {
+    const bool is_given = json_object_object_get_ex(options, "exit_with_launcher", NULL);
     bool exit_with_launcher = false;
     enum bottle_result result = json_check_keys(options, "start options", OPTION_KEYS, failure);
 
@@ -65,7 +66,9 @@ static enum bottle_result read_options(json_object *options, struct relay_config
         result = option_integer(options, "start_timeout_ms", 1, DAY_MS, start_timeout_ms, failure);
     if (result == BOTTLE_OK)
         result = option_boolean(options, "exit_with_launcher", &exit_with_launcher, failure);
-    config->exit_with_launcher = exit_with_launcher;
+    config->launcher = (uint8_t)(!is_given            ? LAUNCHER_AS_BEFORE
+                                 : exit_with_launcher ? LAUNCHER_FOLLOWED
+                                                      : LAUNCHER_IGNORED);
     return result;
 }
 

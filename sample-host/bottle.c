@@ -450,8 +450,9 @@ bool bottle_stop(const struct bottle *bottle)
     for (size_t i = bottle->count; i > 0; i--) {
         const struct sidecar *sidecar = &bottle->sidecars[i - 1];
         char *message = NULL;
-        if (bottle_plugin_stop(sidecar->plugin, &host, text_member(sidecar->record, "target"),
-                               &message) != BOTTLE_OK)
+        enum bottle_result result = bottle_plugin_stop(
+            sidecar->plugin, &host, text_member(sidecar->record, "target"), &message);
+        if (result != BOTTLE_OK)
             stopped = sidecar_fail(sidecar, message);
     }
     return stopped;
@@ -552,6 +553,15 @@ static const char *given_or_recorded(const struct request *request, enum option_
     return given != NULL ? given : recorded_text(request, sidecar, key);
 }
 
+/* It ends with the process that started it, and so will what takes over from it. */
+static bool ends_with_launcher(const struct sidecar *sidecar)
+{
+    const char *text = text_member(sidecar->record, "options");
+    CLEANUP_JSON json_object *options = text != NULL ? json_tokener_parse(text) : NULL;
+
+    return json_object_get_boolean(json_object_object_get(options, "exit_with_launcher"));
+}
+
 /* Prepares the new sidecar in the stage dir of the old one, which goes on there. */
 static bool prepare_successor(struct sidecar *successor, const struct sidecar *sidecar,
                               struct bottle *bottle, const struct request *request,
@@ -561,6 +571,10 @@ static bool prepare_successor(struct sidecar *successor, const struct sidecar *s
     const char *options = recorded_text(request, sidecar, "options");
     char stage_dir[PATH_MAX];
 
+    if (recorded_text(request, sidecar, "backend") == NULL && ends_with_launcher(sidecar))
+        return fail("%s of bottle %s is in the network of a \"run\" and ends with it "
+                    "(exit_with_launcher): it cannot move to backend %s",
+                    name, bottle->name, request->value[OPTION_BACKEND]);
     if (!make_path(stage_dir, "%s/%s", directory->path, name) ||
         !prepare_sidecar(successor, bottle, text, stage_dir))
         return false;
@@ -573,7 +587,7 @@ static bool prepare_successor(struct sidecar *successor, const struct sidecar *s
             given_or_recorded(request, OPTION_EGRESS_NETWORK, sidecar, "egress_network")))
         return false;
     if (options == NULL || json_object_object_get_ex(request->start_options, name, NULL))
-        return record_options(successor, request, false);
+        return record_options(successor, request, ends_with_launcher(sidecar));
     return set_text(successor->record, "options", options);
 }
 

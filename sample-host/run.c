@@ -232,10 +232,31 @@ static bool append_events(const struct run *run)
     return appended;
 }
 
+/* Those that a swap put in the place of what was started are stopped by this program's plugins too. */
+static bool take_swapped(struct run *run)
+{
+    CLEANUP_BOTTLE struct bottle now = {0};
+
+    if (!state_load(&run->directory, &now))
+        return false;
+    for (size_t i = 0; i < run->bottle.count; i++) {
+        json_object *record = run->bottle.sidecars[i].record;
+        for (size_t j = 0; j < now.count; j++) {
+            json_object *other = now.sidecars[j].record;
+            if (strcmp(text_member(other, "sidecar"), text_member(record, "sidecar")) == 0 &&
+                !set_text(record, "target", text_member(other, "target")))
+                return false;
+        }
+    }
+    return true;
+}
+
 static bool finish(struct run *run)
 {
     bool stopped = directory_lock(&run->directory);
 
+    if (run->directory.fd >= 0)
+        stopped &= take_swapped(run);
     stopped &= bottle_stop(&run->bottle);
     if (run->directory.fd < 0) /* "down" was faster: nothing is left */
         return stopped;

@@ -346,6 +346,45 @@ can_be_seen_and_taken_down() {
     nothing_is_left "$user"
 }
 
+# Agents that ask the gate again and again are answered before and after, and with the launcher all ends.
+swaps_while_it_runs() {
+    local user=$1 options
+    for options in '{"exit_with_launcher": true}' '{"dial_timeout_ms": 4321}'; do
+        start "$user" --events events -- sh -c 'touch ready
+            while test ! -e over; do nc -z real.example 30009 || exit 9; done; exit 6'
+        wait_until as "$user" rm ready
+        sample_host "$user" swap web | grep 'took over from'
+        sample_host "$user" swap web --options "ssh_gate=$options" | grep 'took over from'
+        sample_host "$user" status web --json | grep "\"launcher_pid\": *$launcher\b"
+        sample_host "$user" status web | grep ' serving '
+        fails_with 'it cannot move to backend docker' sample_host "$user" swap web --backend docker
+        as "$user" touch over
+        status_is 6 wait "$launcher"
+        nothing_is_left "$user"
+        [ "$(as "$user" grep -c '"event":"started"' events)" -eq 3 ]
+        [ "$(as "$user" grep -c '"event":"stopped"' events)" -eq 3 ]
+        as "$user" rm over events
+    done
+}
+
+# Whatever comes first: the gate ends with the launcher that it was started by.
+swaps_while_it_ends() {
+    local user=$1 swap
+    for _ in 1 2 3; do
+        start "$user" -- sleep 60
+        wait_until sample_host "$user" status web
+        as_prefix "$user"
+        "${prefix[@]}" "$test_dir/build/sample-host/sample-host" swap web &
+        swap=$!
+        kill -KILL "$launcher"
+        wait "$launcher" || true
+        wait "$swap" || true
+        wait_until no_processes
+    done
+    sample_host "$user" down web
+    nothing_is_left "$user"
+}
+
 writes_events() {
     local user=$1
     sample_host "$user" run web --events events -- true
@@ -411,6 +450,8 @@ test_as() {
     check "$user: SIGINT is the command's" leaves_interrupts_to_the_command "$user"
     check "$user: command and gate end with a killed launcher" ends_with_its_launcher "$user"
     check "$user: status and down see it" can_be_seen_and_taken_down "$user"
+    check "$user: a swap while it runs: the new gate ends with it too" swaps_while_it_runs "$user"
+    check "$user: a swap while it is killed leaves no gate" swaps_while_it_ends "$user"
     check "$user: --events gets what the gate recorded" writes_events "$user"
     check "$user: a gate that does not start leaves nothing" fails_without_a_trace "$user"
     check "$user: a sysctl that forbids namespaces is named" names_the_sysctl "$user"

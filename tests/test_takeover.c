@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -369,6 +370,104 @@ Test(takeover, as_many_upstreams_as_there_may_be)
     network_remove(&network);
 }
 
+/* ---- the launcher that it ends with ---- */
+
+static const char *start_and_wait(int parent_fd, void *context)
+{
+    CLEANUP_FREE char *message = NULL;
+
+    if (gate_try_start(&gate, context, &message) != BOTTLE_OK)
+        return child_failure("start: %s", message);
+    line_send(parent_fd, "started");
+    (void)pause();
+    return NULL;
+}
+
+/* The gate is started by a child, which lives on. */
+static struct child start_in_child(const char *options)
+{
+    char line[16];
+
+    prepare_ports(PORT, SECOND_PORT);
+    struct child child = child_start(start_and_wait, (void *)(uintptr_t)options);
+    cr_assert(line_receive(child.fd, line, sizeof line));
+    cr_assert_str_eq(line, "started");
+    return child;
+}
+
+static const char *take_over_and_leave(int parent_fd, void *context)
+{
+    CLEANUP_FREE char *from = short_target();
+    CLEANUP_FREE char *target = NULL;
+    CLEANUP_FREE char *message = NULL;
+
+    (void)parent_fd;
+    return try_takeover(from, context, &target, &message) == BOTTLE_OK
+               ? NULL
+               : child_failure("takeover: %s", message);
+}
+
+/* 0: none */
+static void expect_launcher(pid_t launcher)
+{
+    CLEANUP_JSON json_object *status = gate_status(&gate);
+    json_object *pid = NULL;
+
+    cr_assert_not_null(status, "no gate runs");
+    gate.relay = (pid_t)member_number(status, "pid");
+    cr_assert(json_object_object_get_ex(status, "launcher_pid", &pid));
+    cr_expect_eq(json_object_get_int(pid), launcher);
+}
+
+/* Who takes over, and is done with that in a moment, is not the one that it ends with. */
+Test(takeover, the_new_gate_ends_with_the_launcher_of_the_old_one)
+{
+    static const char *const OPTIONS[] = {"{}", WITH_LAUNCHER};
+
+    for (size_t i = 0; i < ROWS(OPTIONS); i++) {
+        struct child launcher = start_in_child(WITH_LAUNCHER);
+        expect_launcher(launcher.pid);
+        for (int round = 0; round < 2; round++) {
+            pid_t old_relay = gate.relay;
+            child_run(take_over_and_leave, (void *)(uintptr_t)OPTIONS[i]);
+            cr_expect(process_ends_within(old_relay, WAIT_MS));
+            expect_launcher(launcher.pid);
+            cr_expect_eq(tcp_connect_error(gate.address, PORT), 0);
+        }
+        child_kill(&launcher);
+        cr_expect(process_ends_within(gate.relay, WAIT_MS), "it outlives its launcher");
+    }
+}
+
+Test(takeover, the_new_gate_can_be_told_to_end_with_nobody)
+{
+    struct child launcher = start_in_child(WITH_LAUNCHER);
+
+    child_run(take_over_and_leave, "{\"exit_with_launcher\": false}");
+    expect_launcher(0);
+    child_run(take_over_and_leave, "{}");
+    child_kill(&launcher);
+    expect_launcher(0);
+    gate.target = short_target();
+    gate_stop(&gate);
+}
+
+/* Where there was none before, it is the one that takes over. */
+Test(takeover, the_new_gate_can_be_told_to_end_with_who_takes_over)
+{
+    struct child first = start_in_child("{}");
+
+    expect_launcher(0);
+    child_kill(&first);
+    free(gate.target);
+    gate.target = NULL;
+    char *target = NULL;
+    CLEANUP_FREE char *from = short_target();
+    cr_assert_eq(try_takeover(from, WITH_LAUNCHER, &target, NULL), BOTTLE_OK);
+    gate.target = target;
+    expect_launcher(getpid());
+}
+
 /* ---- relays in containers, which share a network ---- */
 
 struct running {
@@ -511,8 +610,8 @@ Test(takeover, refuses_targets_that_it_cannot_take_over)
     expect_refused(docker, "{}", BOTTLE_UNAVAILABLE, "/nonexistent/engine.sock");
     cr_expect_eq(bottle_plugin_start(gate.plugin, NULL, gate.plan, "docker", "{}", gate.target,
                                      &target, &message),
-                 BOTTLE_UNAVAILABLE);
-    expect_part(message, "/nonexistent/engine.sock");
+                 BOTTLE_UNSUPPORTED);
+    expect_part(message, "(exit_with_launcher), which a container cannot");
     CLEANUP_FREE char *never = NULL;
     cr_assert_gt(asprintf(&never, "native:%s:0123456789abcdef", gate.slug), 0);
     expect_refused(never, "{}", BOTTLE_NOT_FOUND, never);
@@ -668,8 +767,11 @@ static int try_to_ask(int fds[3])
     cr_assert_eq(length, (ssize_t)sizeof handover);
     cr_assert_eq(handover.reply.version, CONTROL_VERSION);
     cr_assert_eq(handover.fds_left, 0);
-    cr_assert_eq(count, 3);
-    memcpy(fds, received, 3 * sizeof fds[0]);
+    cr_assert_eq(count, 4);
+    cr_assert_eq(handover.has_launcher, 1);
+    cr_assert_eq(close(received[1]), 0);
+    fds[0] = received[0];
+    memcpy(fds + 1, received + 2, 2 * sizeof fds[0]);
     return fd;
 }
 
@@ -899,7 +1001,8 @@ struct pretence {
     int claim_fd;
     size_t length; /* of the answer */
     struct handover answer;
-    bool offers; /* the claim as its descriptor */
+    bool offers;     /* the claim as its descriptor */
+    int launcher_fd; /* offered too; 0: none */
 };
 
 /* Answers one request, and waits for the end of the connection. */
@@ -907,11 +1010,14 @@ static void *answer_once(void *context)
 {
     const struct pretence *pretence = context;
     struct control_request request;
+    const int offered[] = {pretence->claim_fd, pretence->launcher_fd};
     int fd = accept4(pretence->claim_fd, NULL, NULL, SOCK_CLOEXEC);
 
     (void)recv(fd, &request, sizeof request, 0);
-    (void)send_with_fds(fd, &pretence->answer, pretence->length, &pretence->claim_fd,
-                        pretence->offers ? 1 : 0);
+    (void)send_with_fds(fd, &pretence->answer, pretence->length, offered,
+                        !pretence->offers           ? 0
+                        : pretence->launcher_fd > 0 ? 2
+                                                    : 1);
     while (recv(fd, &request, sizeof request, 0) > 0)
         ;
     (void)close(fd);
@@ -964,4 +1070,32 @@ Test(takeover, an_old_relay_that_does_not_let_go)
     cr_assert_eq(close(pretence.claim_fd), 0);
     cr_expect_eq(tcp_connect_error(gate.address, PORT), ECONNREFUSED);
     cr_expect_null(gate_status(&gate));
+}
+
+static const char *end_at_once(int parent_fd, void *context)
+{
+    (void)parent_fd;
+    (void)context;
+    return NULL;
+}
+
+/* The process that both end with is gone when the new relay looks for the first time. */
+Test(takeover, a_launcher_that_has_just_ended)
+{
+    struct child launcher = child_start(end_at_once, NULL);
+    struct pretence pretence = {.claim_fd = pretend_to_run(),
+                                .length = sizeof(struct handover),
+                                .answer = {.reply = {CONTROL_VERSION, BOTTLE_OK},
+                                           .has_launcher = 1,
+                                           .launcher_pid = launcher.pid},
+                                .offers = true,
+                                .launcher_fd = (int)syscall(SYS_pidfd_open, launcher.pid, 0)};
+
+    cr_assert_geq(pretence.launcher_fd, 0);
+    child_wait(&launcher);
+    prepare_ports(PORT, SECOND_PORT);
+    expect_misunderstood(&pretence, BOTTLE_NOT_FOUND, "has just ended (exit_with_launcher)");
+    cr_assert_eq(close(pretence.launcher_fd), 0);
+    cr_assert_eq(close(pretence.claim_fd), 0);
+    cr_expect_eq(tcp_connect_error(gate.address, PORT), ECONNREFUSED);
 }

@@ -215,7 +215,8 @@ static enum bottle_result relay_status(struct engine *engine, const struct targe
         result = gate_find(engine, &answering, container, failure);
     }
     json_object_object_del(said, "instance");
-    json_object_object_del(said, "pid"); /* a number of the container's own */
+    json_object_object_del(said, "pid");          /* a number of the container's own */
+    json_object_object_del(said, "launcher_pid"); /* it ends with none */
     *status = steal_pointer(&said);
     return result;
 }

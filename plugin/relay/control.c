@@ -112,6 +112,10 @@ static size_t render_status(const struct relay *relay, char *buffer, size_t size
                         : "127.0.0.1");
     json_out_string(&out, "state", relay->state == RELAY_SERVING ? "serving" : "draining");
     json_out_integer(&out, "pid", getpid());
+    if (relay->launcher.fd >= 0)
+        json_out_integer(&out, "launcher_pid", relay->launcher_pid);
+    else
+        json_out_null(&out, "launcher_pid");
     json_out_integer(&out, "uptime_ms", relay->loop.now_ms - relay->started_ms);
     json_out_integer(&out, "connections_now", (int64_t)relay->connections_now);
     json_out_integer(&out, "connections_total", (int64_t)relay->connections_total);
@@ -199,7 +203,7 @@ static bool yield(const struct control_client *client)
     return start_drain(client, -1);
 }
 
-/* Only a successor that hears it may count on it. */
+/* Commits only if the reply was sent; otherwise goes on serving. */
 static bool commit_takeover(const struct control_client *client)
 {
     struct relay *relay = client->relay;

@@ -13,6 +13,7 @@
  *   vanished.c    ends connections whose peers are gone without a word
  *   limits.c      refuses connections that are too many, before they are dialled
  *   control.c     answers status, stop and drain; takeover.c: hands the sockets to another relay
+ *   launcher.c    ends the relay when the process ends that it is to end with
  *   events.c      writes a line for each connection that opens, closes or is refused
  *   loop.c        calls them: descriptors that are ready, timers that are due
  *

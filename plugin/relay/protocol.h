@@ -36,7 +36,8 @@
  * relay with its config:
  *
  *     old → new   struct handover, as often as it takes: the claim on the slug (below), in a container
- *                 the hold on its network (takeover.c), then every listening socket (SCM_RIGHTS).  Or
+ *                 the hold on its network (takeover.c), the process that the old relay ends with, if there
+ *                 is one (pidfd_open(2)), then every listening socket (SCM_RIGHTS).  Or
  *                 struct control_reply with a result and, from builds that know takeovers, a text: it
  *                 refuses
  *     new → old   struct control_request, CONTROL_COMMIT, when the new relay is ready to serve and its
@@ -72,6 +73,14 @@
 /* Descriptors that the relay starts with, beside 0 and 1 (/dev/null) and 2 (event lines). */
 #define SETUP_FD 3
 
+/* Which process the relay ends with: the option exit_with_launcher, which may be absent. */
+enum relay_launcher {
+    LAUNCHER_AS_BEFORE = 0, /* that of the relay that is taken over; else none */
+    LAUNCHER_FOLLOWED =
+        1, /* that of the relay that is taken over, if it has one; else who started this one */
+    LAUNCHER_IGNORED = 2,
+};
+
 struct relay_upstream_config {
     char alias[RELAY_HOST_SIZE];
     char host[RELAY_HOST_SIZE];
@@ -98,7 +107,7 @@ struct relay_config {
     /* In a container: the instance to take over from; empty: none. */
     char takeover_instance[RELAY_INSTANCE_SIZE];
     uint8_t holds_network; /* the network ends with this relay: it was made for its container */
-    uint8_t exit_with_launcher;
+    uint8_t launcher;      /* enum relay_launcher */
     uint8_t sandbox_required;
     uint8_t
         refuses_forwarding; /* in a container: does not serve where the kernel forwards packets */
@@ -135,9 +144,10 @@ enum control_operation {
     CONTROL_STATUS = 1,
     CONTROL_STOP = 2, /* answered by end of file, when the relay is gone */
     CONTROL_DRAIN = 3,
-    CONTROL_TAKEOVER = 4,
+    /* 4 was a takeover that left the launcher behind */
     CONTROL_COMMIT = 5, /* on a connection that has asked CONTROL_TAKEOVER */
     CONTROL_YIELD = 6,  /* drain, and let the slug go: another gate stands in its place already */
+    CONTROL_TAKEOVER = 7,
 };
 
 struct control_request {
@@ -155,6 +165,8 @@ struct handover {
     struct control_reply reply;
     uint32_t fds_left;                      /* in packets after this one */
     uint32_t has_network_hold;              /* one comes, behind the claim */
+    uint32_t has_launcher;                  /* one comes, behind that */
+    int32_t launcher_pid;                   /* its number, for people */
     uint64_t network_device, network_inode; /* the namespace that the sockets listen in (stat(2)) */
 };
 

@@ -272,7 +272,8 @@ struct relay {
     bool control_waits;         /* accepts no further one until one of them is done, or a while */
     struct timer control_paused_timer;
     struct watch signals;  /* signalfd(2) */
-    struct watch launcher; /* pidfd_open(2), with exit_with_launcher */
+    struct watch launcher; /* pidfd_open(2): it ends with that; fd -1: with none */
+    pid_t launcher_pid;
 
     char sandbox_missing[96];  /* stages that this system has not; empty: none */
     int events_fd;             /* the event log */
@@ -366,9 +367,11 @@ void takeover_withdraw(struct relay *relay);
 
 /* takeover.c, the new relay */
 struct takeover {
-    int fd;         /* the connection to the old relay; -1: nothing is taken over */
-    int claim_fd;   /* the old relay's control_of_slug; -1: as above, or taken out */
-    int hold_fd;    /* on the network; -1: as above, or there is none */
+    int fd;          /* the connection to the old relay; -1: nothing is taken over */
+    int claim_fd;    /* the old relay's control_of_slug; -1: as above, or taken out */
+    int hold_fd;     /* on the network; -1: as above, or there is none */
+    int launcher_fd; /* the process that the old relay ends with; -1: as above, or there is none */
+    pid_t launcher_pid;
     bool elsewhere; /* the old relay listens in another network namespace */
     size_t count;
     int listeners[MAX_LISTENERS]; /* -1: taken out */
@@ -384,6 +387,14 @@ void takeover_drop_rest(struct takeover *takeover);
 /* Tells the old relay to stop accepting.  False, with reply filled in: it serves on, or is gone. */
 bool takeover_commit(struct takeover *takeover, const struct relay *relay,
                      struct setup_reply *reply);
+
+#define NO_TAKEOVER                                                                                \
+    {                                                                                              \
+        .fd = -1, .claim_fd = -1, .hold_fd = -1, .launcher_fd = -1                                 \
+    }
+
+/* launcher.c: ends with the process that the config wants; false, with reply filled in. */
+bool launcher_follow(struct relay *relay, struct takeover *takeover, struct setup_reply *reply);
 
 /* setup.c: fills in a reply; returns false. */
 bool setup_fail(struct setup_reply *reply, enum bottle_result result, const char *format, ...)

@@ -60,9 +60,7 @@ struct given {
     int listen_fd, egress_fd; /* namespaces; -1: where the relay was started */
     struct takeover takeover;
 };
-#define NOTHING_GIVEN                                                                              \
-    ((struct given){                                                                               \
-        .listen_fd = -1, .egress_fd = -1, .takeover = {.fd = -1, .claim_fd = -1, .hold_fd = -1}})
+#define NOTHING_GIVEN ((struct given){.listen_fd = -1, .egress_fd = -1, .takeover = NO_TAKEOVER})
 
 bool setup_fail(struct setup_reply *reply, enum bottle_result result, const char *format, ...)
 {
@@ -151,7 +149,7 @@ static void use_config(struct relay *relay)
     relay->upstream_count = config->upstream_count;
     for (size_t i = 0; i < relay->upstream_count; i++)
         relay->upstreams[i].config = &config->upstreams[i];
-    relay->network_hold_fd = relay->network_users.fd = -1;
+    relay->network_hold_fd = relay->network_users.fd = relay->launcher.fd = -1;
     relay->uid = geteuid();
     relay->event_bytes_checked =
         (size_t)config->event_log_max_bytes; /* the log may have lines of an earlier run */
@@ -285,14 +283,6 @@ static void signal_ready(struct watch *watch, uint32_t events)
     relay_stop(relay, "signal");
 }
 
-static void launcher_gone(struct watch *watch, uint32_t events)
-{
-    struct relay *relay = container_of(watch, struct relay, launcher);
-
-    (void)events;
-    relay_stop(relay, "launcher-gone");
-}
-
 static bool watch_signals(struct relay *relay)
 {
     sigset_t signals;
@@ -303,26 +293,6 @@ static bool watch_signals(struct relay *relay)
     relay->signals = (struct watch){.fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK),
                                     .ready = signal_ready};
     return relay->signals.fd >= 0 && !loop_add(&relay->loop, &relay->signals, EPOLLIN);
-}
-
-static bool watch_launcher(struct relay *relay, struct setup_reply *reply)
-{
-    struct ucred launcher;
-    socklen_t length = sizeof launcher;
-
-    if (!relay->config.exit_with_launcher)
-        return true;
-    if (getsockopt(SETUP_FD, SOL_SOCKET, SO_PEERCRED, &launcher, &length))
-        return setup_fail_errno(reply, "exit_with_launcher: SO_PEERCRED");
-    relay->launcher =
-        (struct watch){.fd = (int)syscall(SYS_pidfd_open, launcher.pid, 0), .ready = launcher_gone};
-    if (relay->launcher.fd < 0 && errno == ENOSYS)
-        return setup_fail(
-            reply, BOTTLE_UNAVAILABLE,
-            "exit_with_launcher: this system lacks pidfd_open(2), which Linux has since 5.3; "
-            "start the gate without, and stop it yourself");
-    return (relay->launcher.fd >= 0 && !loop_add(&relay->loop, &relay->launcher, EPOLLIN)) ||
-           setup_fail_errno(reply, "exit_with_launcher: pidfd_open");
 }
 
 static void add_timer_queues(struct relay *relay)
@@ -384,8 +354,6 @@ static bool start_loop(struct relay *relay, struct setup_reply *reply)
     if (!share_descriptors(relay) || !event_log_set_up(relay) || !watch_signals(relay) ||
         !control_watch(relay))
         return setup_fail_errno(reply, "the relay cannot set itself up");
-    if (!watch_launcher(relay, reply))
-        return false;
     listeners_watch(relay);
     return true;
 }
@@ -409,7 +377,7 @@ static bool set_up(struct relay *relay, struct given *given, struct setup_reply 
     takeover_drop_rest(&given->takeover);
     relay->network_hold_fd = given->takeover.hold_fd;
     return enter_egress(relay, given, reply) && start_loop(relay, reply) &&
-           sandbox_enter(relay, reply);
+           launcher_follow(relay, &given->takeover, reply) && sandbox_enter(relay, reply);
 }
 
 static bool launcher_says_go(void)

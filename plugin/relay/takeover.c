@@ -86,9 +86,14 @@ void takeover_withdraw(struct relay *relay)
 
 static bool send_sockets(const struct relay *relay, int client_fd, int hold_fd)
 {
-    int fds[2 + MAX_LISTENERS] = {relay->control_of_slug.watch.fd, hold_fd};
-    size_t count = hold_fd >= 0 ? 2 : 1;
+    int fds[3 + MAX_LISTENERS];
+    size_t count = 0;
 
+    fds[count++] = relay->control_of_slug.watch.fd;
+    if (hold_fd >= 0)
+        fds[count++] = hold_fd;
+    if (relay->launcher.fd >= 0)
+        fds[count++] = relay->launcher.fd;
     for (size_t i = 0; i < relay->listener_count; i++)
         fds[count++] = relay->listeners[i].watch.fd;
     for (size_t sent = 0; sent < count;) {
@@ -97,6 +102,8 @@ static bool send_sockets(const struct relay *relay, int client_fd, int hold_fd)
             .reply = {.version = CONTROL_VERSION, .result = BOTTLE_OK},
             .fds_left = (uint32_t)(count - sent - batch),
             .has_network_hold = hold_fd >= 0,
+            .has_launcher = relay->launcher.fd >= 0,
+            .launcher_pid = relay->launcher_pid,
             .network_device = relay->listen_network_device,
             .network_inode = relay->listen_network_inode,
         };
@@ -164,14 +171,19 @@ static bool fail_gone(const struct relay *relay, struct setup_reply *reply, ssiz
     return fail(relay, reply, BOTTLE_NOT_FOUND, "has just ended: start without a takeover");
 }
 
-static void take_fds(struct takeover *takeover, const int *fds, size_t count, bool has_hold)
+static void take_fds(struct takeover *takeover, const int *fds, size_t count,
+                     const struct handover *handover)
 {
     size_t at = 0;
 
     if (takeover->claim_fd < 0 && count > at)
         takeover->claim_fd = fds[at++];
-    if (takeover->hold_fd < 0 && has_hold && count > at)
+    if (takeover->hold_fd < 0 && handover->has_network_hold && count > at)
         takeover->hold_fd = fds[at++];
+    if (takeover->launcher_fd < 0 && handover->has_launcher && count > at) {
+        takeover->launcher_fd = fds[at++];
+        takeover->launcher_pid = handover->launcher_pid;
+    }
     for (; at < count; at++) {
         if (takeover->count < sizeof takeover->listeners / sizeof takeover->listeners[0])
             takeover->listeners[takeover->count++] = fds[at];
@@ -184,6 +196,7 @@ static void take_fds(struct takeover *takeover, const int *fds, size_t count, bo
 static int64_t receive_packet(struct takeover *takeover, const struct relay *relay,
                               struct setup_reply *reply)
 {
+    static const struct handover none = {0};
     union offer offer;
     int fds[FD_PASSING_MAX];
     size_t count;
@@ -194,7 +207,7 @@ static int64_t receive_packet(struct takeover *takeover, const struct relay *rel
         return -1;
     }
     take_fds(takeover, fds, count,
-             received == (ssize_t)sizeof offer.handover && offer.handover.has_network_hold);
+             received == (ssize_t)sizeof offer.handover ? &offer.handover : &none);
     bool refused = received >= (ssize_t)sizeof offer.reply && offer.reply.result != BOTTLE_OK;
     if (refused || received != (ssize_t)sizeof offer.handover ||
         offer.reply.version != CONTROL_VERSION || count == 0) {

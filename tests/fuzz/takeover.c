@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const union address ADDRESS = {.v4 = {.sin_family = AF_INET}};
     struct setup_reply reply = {.result = BOTTLE_OK};
-    struct takeover takeover = {.claim_fd = -1, .hold_fd = -1};
+    struct takeover takeover = NO_TAKEOVER;
     int pair[2], free_before = next_fd();
 
     REQUIRE(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair));
@@ -70,6 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     takeover_drop_rest(&takeover);
     REQUIRE(takeover.hold_fd < 0 || close(takeover.hold_fd) == 0);
     REQUIRE(takeover.claim_fd < 0 || close(takeover.claim_fd) == 0);
+    REQUIRE(takeover.launcher_fd < 0 || close(takeover.launcher_fd) == 0);
     REQUIRE(close(pair[1]) == 0 && next_fd() == free_before);
     return 0;
 }
