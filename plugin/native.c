@@ -15,7 +15,7 @@
  * The gate listens on internal_network: an IP address of this machine, or the path of a network
  * namespace, on whose loopback it then listens.  It dials from egress_network: "host", which is
  * the launcher's network, or the path of a network namespace.  A running gate is reached through
- * its control socket alone (control_client.c), so there is no state to keep and none to go stale.
+ * its control socket or as a process (native_gate.c), so there is no state to keep and none to go stale.
  */
 #include "backend.h"
 
@@ -26,7 +26,7 @@
 #include "common/options.h"
 #include "common/stage_dir.h"
 #include "common/wait.h"
-#include "control_client.h"
+#include "native_gate.h"
 #include "prepare.h"
 #include "relay_config.h"
 #include "relay_process.h"
@@ -200,8 +200,9 @@ struct native_start {
     const struct plan *plan;
     struct relay_config *config;
     struct networks networks;
+    const char *target; /* the long form */
     int32_t timeout_ms;
-    int takeover_fd; /* a control connection (control_request_takeover); -1: nothing is taken over */
+    int takeover_fd; /* a control connection that asked for it; -1: nothing is taken over */
     int stage_fd, event_log_fd, setup_fd, process_fd;
 };
 
@@ -217,12 +218,22 @@ static void close_start(const struct native_start *start)
 }
 #define CLEANUP_START __attribute__((cleanup(close_start)))
 
+static struct target own_target(const struct native_start *start)
+{
+    struct target target = {0};
+
+    memcpy(target.slug, start->plan->slug, sizeof target.slug);
+    memcpy(target.instance, start->config->instance, sizeof target.instance);
+    return target;
+}
+
 /* Up to the relay's word that every port listens. */
 static enum bottle_result run_relay(struct native_start *start, struct failure *failure)
 {
-    const struct plan *plan = start->plan;
-    enum bottle_result result = relay_process_run(plan->slug, start->stage_fd, start->event_log_fd,
-                                                  &start->setup_fd, &start->process_fd, failure);
+    const struct target own = own_target(start);
+    enum bottle_result result =
+        relay_process_run(start->target, start->stage_fd, start->event_log_fd, &start->setup_fd,
+                          &start->process_fd, failure);
 
     if (result != BOTTLE_OK)
         return result;
@@ -232,6 +243,10 @@ static enum bottle_result run_relay(struct native_start *start, struct failure *
     /* From here on it is the relay's alone, so that its end is seen as the end of the takeover. */
     if (start->takeover_fd >= 0)
         (void)close(steal_fd(&start->takeover_fd));
+    else /* while the relay sets itself up */
+        result = native_gate_check_slug(&own, failure);
+    if (result != BOTTLE_OK)
+        return result;
     return receive_setup_reply(start->host, start->setup_fd, start->timeout_ms, failure);
 }
 
@@ -291,7 +306,7 @@ static enum bottle_result request_takeover(struct native_start *start, const str
     if (!from)
         return BOTTLE_OK;
     start->config->has_takeover = true;
-    return control_request_takeover(from, &start->takeover_fd, failure);
+    return native_gate_request_takeover(from, &start->takeover_fd, failure);
 }
 
 static enum bottle_result native_start(const struct bottle_host *host, const struct plan *plan,
@@ -319,6 +334,7 @@ static enum bottle_result native_start(const struct bottle_host *host, const str
         result = open_networks(plan, &start.networks, start.config, failure);
     if (result == BOTTLE_OK)
         result = target_text("native", plan->slug, start.config->instance, target, failure);
+    start.target = *target;
     if (result == BOTTLE_OK)
         result = request_takeover(&start, from, failure);
     if (result == BOTTLE_OK)
@@ -335,7 +351,7 @@ static enum bottle_result native_status(const struct target *target, json_object
                                         struct failure *failure)
 {
     CLEANUP_FREE char *text = NULL;
-    enum bottle_result result = control_status(target, &text, failure);
+    enum bottle_result result = native_gate_status(target, &text, failure);
     json_object *instance;
 
     if (result != BOTTLE_OK)
@@ -358,8 +374,8 @@ static enum bottle_result native_status(const struct target *target, json_object
 
 const struct backend backend_native = {
     .name = "native",
-    .of_target = {.stop = control_stop, .status = native_status},
+    .of_target = {.stop = native_gate_stop, .status = native_status},
     .start = native_start,
-    .drain = control_drain,
-    .yield = control_yield,
+    .drain = native_gate_drain,
+    .yield = native_gate_yield,
 };

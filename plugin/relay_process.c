@@ -79,7 +79,7 @@ static int open_image_in_file(int stage_fd)
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-enum bottle_result relay_process_run(const char *slug, int stage_fd, int event_log_fd,
+enum bottle_result relay_process_run(const char *target, int stage_fd, int event_log_fd,
                                      int *setup_fd, int *process_fd, struct failure *failure)
 {
     int pair[2];
@@ -93,8 +93,8 @@ enum bottle_result relay_process_run(const char *slug, int stage_fd, int event_l
         return failure_set(failure, BOTTLE_INTERNAL, "/dev/null: %s", strerror(errno));
 
     CLEANUP_FD int memory = open_image_in_memory();
-    char name[] = "ssh-gate-relay";
-    char *const arguments[] = {name, (char *)(uintptr_t)slug, NULL};
+    char name[] = RELAY_NAME;
+    char *const arguments[] = {name, (char *)(uintptr_t)target, NULL};
     char *const environment[] = {NULL};
     struct detached relay = {
         .program_fd = memory,

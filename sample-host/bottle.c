@@ -443,6 +443,14 @@ bool bottle_start(struct bottle *bottle, const struct request *request, bool for
     return true;
 }
 
+/* A slug is each user's own: where only another user has it, nothing of this user's runs. */
+static bool is_of_another_user(const struct sidecar *sidecar, enum bottle_result result)
+{
+    const char *target = text_member(sidecar->record, "target");
+
+    return result == BOTTLE_DENIED && strchr(target, ':') == strrchr(target, ':');
+}
+
 bool bottle_stop(const struct bottle *bottle)
 {
     bool stopped = true;
@@ -452,7 +460,9 @@ bool bottle_stop(const struct bottle *bottle)
         char *message = NULL;
         enum bottle_result result = bottle_plugin_stop(
             sidecar->plugin, &host, text_member(sidecar->record, "target"), &message);
-        if (result != BOTTLE_OK)
+        if (is_of_another_user(sidecar, result))
+            free(message);
+        else if (result != BOTTLE_OK)
             stopped = sidecar_fail(sidecar, message);
     }
     return stopped;
@@ -503,6 +513,8 @@ enum bottle_result sidecar_status(const struct sidecar *sidecar, json_object **s
     enum bottle_result result = bottle_plugin_status(
         sidecar->plugin, &host, text_member(sidecar->record, "target"), &text, &message);
 
+    if (is_of_another_user(sidecar, result))
+        result = BOTTLE_NOT_FOUND;
     if (result == BOTTLE_NOT_FOUND) {
         free(message);
     } else if (result != BOTTLE_OK) {

@@ -15,7 +15,7 @@ finish() {
     local status=$?
     trap - EXIT
     [ -z "$bottle" ] || kill "$bottle"
-    pkill -f "^ssh-gate-relay $slug\$" || true # one that a failed check has left
+    pkill -f "^ssh-gate-relay native:$slug:" || true # one that a failed check has left
     rm -rf "$dir"
     [ "$status" -eq 0 ] || failed=$((failed + 1))
     printf '%d passed, %d failed\n' "$passed" "$failed"

@@ -671,6 +671,27 @@ lists_in_order() {
     nothing_is_left "$user"
 }
 
+# leaves_other_users_alone USER OTHER: what a killed launcher left is cleaned up, and the other's gate serves on.
+leaves_other_users_alone() {
+    local user=$1 other=$2
+    sample_host "$other" up web --manifest "$test_dir/$user/claude-bottle.json" \
+        --internal-network 127.0.0.9
+    as "$user" mkdir -m 700 -p runtime/sample-host/web
+    as "$user" tee runtime/sample-host/web/state.json >/dev/null <<END
+{"bottle": "web", "slug": "web", "sidecars": [{"sidecar": "ssh_gate", "plugin": "$gate",
+ "backend": "native", "target": "native:web", "state": "starting"}]}
+END
+    status_is 3 host "$user" status web
+    host "$user" down web
+    as "$user" test ! -e runtime/sample-host/web
+    listens 127.0.0.9:30009
+    host "$user" up web --internal-network 127.0.0.2
+    host "$user" down web
+    sample_host "$other" status web | grep ' serving '
+    sample_host "$other" down web
+    nothing_is_left "$user"
+}
+
 finds_a_plugin_that_moved() {
     local user=$1
     as "$user" cp "$gate" moved.so
@@ -763,6 +784,10 @@ test_as() {
     check "$user: a damaged state is an error, for that slug only" refuses_a_damaged_state "$user"
     check "$user: as much can be written down as read again" loads_as_many_as_it_saves "$user"
     check "$user: status lists in the order of names" lists_in_order "$user"
+    if [ "$user" = root ]; then # the other one is there by now
+        check "root: what another user has under a slug is no concern" leaves_other_users_alone root bottle
+        check "bottle: what root has under a slug is no concern" leaves_other_users_alone bottle root
+    fi
     check "$user: a plugin that moved can be named" finds_a_plugin_that_moved "$user"
     check "$user: without a private runtime directory it makes one" falls_back "$user"
     check "$user: closed and full standard descriptors" works_without_standard_descriptors "$user"

@@ -188,6 +188,8 @@ static void give_up_claim(struct relay *relay)
     loop_remove(&relay->loop, &relay->control_of_slug.watch);
     (void)close(relay->control_of_slug.watch.fd);
     relay->control_of_slug.watch.fd = -1;
+    if (relay->process_name && strcmp(relay->process_name, RELAY_NAME) == 0)
+        memcpy(relay->process_name, RELAY_NAME_DRAINING, sizeof RELAY_NAME_DRAINING);
 }
 
 static bool yield(const struct control_client *client)

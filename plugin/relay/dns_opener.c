@@ -72,6 +72,8 @@ static void become_opener(struct relay *relay, int socket_fd)
     if (dup2(socket_fd, STDIN_FILENO) != STDIN_FILENO)
         return;
     closefrom(STDIN_FILENO + 1);
+    if (relay->process_name) /* else it looks like another relay of the target */
+        memcpy(relay->process_name, RELAY_NAME_OPENER, sizeof RELAY_NAME_OPENER);
     if (!prctl(PR_SET_NAME, "ssh-gate-opener", 0, 0, 0) &&
         sandbox_enter_opener(relay->config.sandbox_required))
         serve(relay->resolver.files);

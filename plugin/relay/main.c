@@ -133,7 +133,7 @@ static bool take_own_life(int first_foreign_fd)
     if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGHUP, SIG_IGN) == SIG_ERR ||
         signal(SIGXFSZ, SIG_IGN) == SIG_ERR || sigemptyset(&none) ||
         sigprocmask(SIG_SETMASK, &none, NULL) || chdir("/") ||
-        prctl(PR_SET_NAME, "ssh-gate-relay", 0, 0, 0) ||
+        prctl(PR_SET_NAME, RELAY_NAME, 0, 0, 0) ||
         (!SANITIZED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)))
         return false;
     (void)umask(077);
@@ -141,7 +141,7 @@ static bool take_own_life(int first_foreign_fd)
     return getsid(0) == getpid() || setsid() > 0; /* an engine may have made the session */
 }
 
-/* By set-up socket the only argument is the slug, for the process list. */
+/* By set-up socket the only argument is the target, for the process list (protocol.h). */
 static bool set_up(struct relay *relay, int argc, char **argv)
 {
     struct stat setup;
@@ -149,6 +149,7 @@ static bool set_up(struct relay *relay, int argc, char **argv)
     if (argc > 2 && strcmp(argv[1], "serve") == 0)
         return take_own_life(STDERR_FILENO + 1) &&
                relay_setup_from_arguments(relay, argc - 2, argv + 2);
+    relay->process_name = argc == 2 ? argv[0] : NULL;
     if (argc == 2 && !fstat(SETUP_FD, &setup) && S_ISSOCK(setup.st_mode))
         return take_own_life(SETUP_FD + 1) && relay_setup(relay);
     (void)fputs("ssh-gate-relay: this program is started by ssh_gate.so, not by hand\n", stderr);

@@ -132,6 +132,17 @@ struct setup_reply {
 };
 
 /*
+ * What the process list shows of a relay that is a process of the machine: one of these names, of one
+ * length, and its target.  By that it is found from other network namespaces (relay_search.c), for anybody
+ * may read it.
+ */
+#define RELAY_NAME          "ssh-gate-relay"
+#define RELAY_NAME_DRAINING "ssh-gate-drain" /* it has let the slug go */
+#define RELAY_NAME_OPENER                                                                          \
+    "ssh-gate-files" /* of its process for files (dns_opener.c), which nobody looks for */
+#define RELAY_TARGET_PREFIX "native:"
+
+/*
  * Names in the abstract name space, without the leading NUL.  The first is the claim on the slug,
  * held by the relay that serves it; the second belongs to one relay as long as it lives.
  */

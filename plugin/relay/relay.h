@@ -274,6 +274,7 @@ struct relay {
     struct watch signals;  /* signalfd(2) */
     struct watch launcher; /* pidfd_open(2): it ends with that; fd -1: with none */
     pid_t launcher_pid;
+    char *process_name; /* in the process list; NULL: it cannot be changed */
 
     char sandbox_missing[96];  /* stages that this system has not; empty: none */
     int events_fd;             /* the event log */

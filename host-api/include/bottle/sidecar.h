@@ -30,8 +30,16 @@
  *
  * Threads.  Every operation may be called from any thread at any time, also for the same slug or target.
  * A plugin keeps no mutable state of its own between calls, so dlclose(3) is safe whenever no call is
- * under way, also while sidecars run; they are reached again by their targets, from any process of the
- * same user.  A second copy of a plugin may be loaded beside the first.
+ * under way, also while sidecars run; they are reached again by their targets.  A second copy of a plugin may
+ * be loaded beside the first.
+ *
+ * Reach.  What runs in an engine is reached by whoever the engine lets in.  What runs as a process is reached
+ * by its user, from every process in the same PID namespace that has its /proc: there stop always ends it.
+ * Its status, and a drain, may be BOTTLE_UNAVAILABLE from another network namespace than that of the thread
+ * that started it, and a takeover is.  Root reaches what other users run, by the long target, and takes none
+ * of it over; a short target is the caller's own.  Whoever may not reach what there is gets BOTTLE_DENIED,
+ * never BOTTLE_OK.  Where /proc hides processes (hidepid), only root, and the network namespace of the thread
+ * that started it, see that something runs.
  *
  * Manners.  A plugin never exits, aborts or prints, installs no signal handler, leaves no thread and no
  * child for its host to reap, and changes neither the working directory nor the environment, the umask,
@@ -170,7 +178,7 @@ struct bottle_start {
     const char *options;  /* in: JSON object, what this backend lets the host choose; NULL means {}.
                                        A key that the backend does not know is an error. */
     const char *takeover; /* in: the target of a running sidecar to take over from, or NULL */
-    char *target;         /* out: names what runs, for any process of this user */
+    char *target;         /* out: names what runs, for whoever can reach it */
     char *message;        /* out: on failure */
 };
 

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * relay_search.c: see relay_search.h.
+ *
+ * Every process may read what every other was started with, and as whom it runs (proc(5): cmdline, status),
+ * also of a relay, which is closed to its own user otherwise.  Any process can give itself the name of a
+ * relay, but not another user, nor this PID namespace: who does so as this user could as well end the
+ * gate, or start another in its place.
+ */
+#include "relay_search.h"
+
+#include "common/cleanup.h"
+#include "common/wait.h"
+#include "relay/protocol.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#define COMMAND_SIZE 128 /* more than the two arguments can have */
+#define STATUS_SIZE  4096
+
+_Static_assert(sizeof RELAY_NAME == sizeof RELAY_NAME_DRAINING &&
+                   sizeof RELAY_NAME == sizeof RELAY_NAME_OPENER,
+               "one takes the place of the other");
+_Static_assert(sizeof RELAY_NAME + sizeof RELAY_TARGET_PREFIX + SLUG_SIZE + TARGET_INSTANCE_SIZE <
+                   COMMAND_SIZE,
+               "a relay's command line fits");
+
+void relay_process_close(struct relay_process *process)
+{
+    cleanup_fd(&process->fd);
+    *process = NO_RELAY_PROCESS;
+}
+
+void relay_search_end(const struct relay_search *search)
+{
+    if (search->processes)
+        (void)closedir(search->processes);
+}
+
+enum bottle_result relay_search_begin(struct relay_search *search, const struct target *of,
+                                      struct failure *failure)
+{
+    char self[32] = "";
+
+    *search = (struct relay_search){.of = of, .processes = opendir("/proc")};
+    if (search->processes && readlink("/proc/self", self, sizeof self - 1) > 0 &&
+        strtol(self, NULL, 10) == getpid())
+        return BOTTLE_OK;
+    return failure_set(failure, BOTTLE_UNAVAILABLE,
+                       "native:%s: whether its gate runs cannot be told: /proc is not there, or of "
+                       "another PID namespace: mount it",
+                       of->slug);
+}
+
+/* Reads as much as fits; returns the length without the NUL that follows it; 0: there is nothing. */
+static size_t read_entry(const struct relay_search *search, const char *pid, const char *name,
+                         char *buffer, size_t size)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof path, "%.16s/%s", pid, name);
+    CLEANUP_FD int fd = openat(dirfd(search->processes), path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? read(fd, buffer, size - 1) : -1;
+    buffer[length > 0 ? length : 0] = '\0';
+    return length > 0 ? (size_t)length : 0;
+}
+
+/* NAME NUL native:SLUG:INSTANCE NUL */
+static bool parse_command(const char *command, size_t length, struct relay_process *found)
+{
+    static const char *const BACKENDS[] = {"native", NULL};
+    const char *target = command + sizeof RELAY_NAME;
+    struct failure ignored;
+    size_t backend;
+
+    found->has_slug = memcmp(command, RELAY_NAME, sizeof RELAY_NAME) == 0;
+    return length > sizeof RELAY_NAME &&
+           (found->has_slug ||
+            memcmp(command, RELAY_NAME_DRAINING, sizeof RELAY_NAME_DRAINING) == 0) &&
+           sizeof RELAY_NAME + strlen(target) + 1 == length &&
+           target_parse(target, BACKENDS, &backend, &found->target, &ignored) == BOTTLE_OK &&
+           found->target.instance[0];
+}
+
+static bool is_wanted(const struct relay_search *search, const char *pid,
+                      struct relay_process *found)
+{
+    char command[COMMAND_SIZE] = "";
+    size_t length = read_entry(search, pid, "cmdline", command, sizeof command);
+    const struct target *of = search->of;
+
+    return parse_command(command, length, found) && strcmp(found->target.slug, of->slug) == 0 &&
+           (!of->instance[0] || strcmp(found->target.instance, of->instance) == 0);
+}
+
+/* Whose it is, by the effective user; false: it is of another PID namespace, or gone. */
+static bool read_status(const struct relay_search *search, const char *pid, uid_t *uid)
+{
+    static const char USERS[] = "\nUid:", NUMBERS[] = "\nNSpid:";
+    char status[STATUS_SIZE];
+    char *end;
+
+    (void)read_entry(search, pid, "status", status, sizeof status);
+    const char *users = strstr(status, USERS), *numbers = strstr(status, NUMBERS);
+    if (!users)
+        return false;
+    (void)strtoul(users + sizeof USERS - 1, &end, 10); /* the real one comes first */
+    *uid = (uid_t)strtoul(end, NULL, 10);
+    if (!numbers) /* before Linux 4.1 */
+        return true;
+    /* One for each PID namespace that the process is in, the rest of the line. */
+    (void)strtol(numbers + sizeof NUMBERS - 1, &end, 10);
+    return *end == '\n';
+}
+
+/* What was read of the process is its own if it runs on afterwards. */
+static bool take(struct relay_search *search, const char *pid, struct relay_process *found)
+{
+    found->pid = (pid_t)strtol(pid, NULL, 10);
+    found->fd = (int)syscall(SYS_pidfd_open, found->pid, 0);
+    if (found->fd < 0 && errno != ESRCH)
+        search->error = errno;
+    return found->fd >= 0 && is_wanted(search, pid, found) &&
+           read_status(search, pid, &found->uid) && !wait_readable(found->fd, 0);
+}
+
+bool relay_search_next(struct relay_search *search, struct relay_process *found)
+{
+    const struct dirent *entry;
+
+    relay_process_close(found);
+    while ((entry = readdir(search->processes))) {
+        if (entry->d_name[0] < '1' || entry->d_name[0] > '9' ||
+            !is_wanted(search, entry->d_name, found))
+            continue;
+        if (take(search, entry->d_name, found))
+            return true;
+        relay_process_close(found);
+    }
+    return false;
+}
