@@ -108,9 +108,12 @@ static bool list_own(struct engine *engine, enum engine_kind kind, const char *o
 static const char *name_of(json_object *object)
 {
     json_object *names = object_member(object, "Names");
+    const char *name = json_object_is_type(names, json_type_array)
+                           ? json_object_get_string(json_object_array_get_idx(names, 0))
+                           : NULL;
 
-    if (json_object_is_type(names, json_type_array) && json_object_array_length(names) > 0)
-        return json_object_get_string(json_object_array_get_idx(names, 0)) + 1;
+    if (name != NULL)
+        return name[0] == '/' ? name + 1 : name;
     return object_text(object, "Name");
 }
 
