@@ -10,6 +10,8 @@
 
 #include "common/cleanup.h"
 #include "common/detached.h"
+#include "common/file_write.h"
+#include "common/limit_error.h"
 #include "relay/protocol.h"
 #include "relay_image.h"
 
@@ -30,17 +32,7 @@
 
 static bool write_image(int fd)
 {
-    const unsigned char *at = relay_image;
-
-    while (at < relay_image_end) {
-        ssize_t written = write(fd, at, (size_t)(relay_image_end - at));
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return false;
-        at += written;
-    }
-    return true;
+    return file_write(fd, relay_image, (size_t)(relay_image_end - relay_image));
 }
 
 static int open_image_in_memory(void)
@@ -82,15 +74,19 @@ static int open_image_in_file(int stage_fd)
 enum bottle_result relay_process_run(const char *target, int stage_fd, int event_log_fd,
                                      int *setup_fd, int *process_fd, struct failure *failure)
 {
+    char text[LIMIT_ERROR_SIZE];
     int pair[2];
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
-        return failure_set(failure, BOTTLE_INTERNAL, "socketpair: %s", strerror(errno));
+        return failure_set(failure, BOTTLE_INTERNAL, "socketpair: %s", limit_error(errno, text));
     CLEANUP_FD int ours = pair[0];
     CLEANUP_FD int theirs = pair[1];
     CLEANUP_FD int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null_fd < 0)
-        return failure_set(failure, BOTTLE_INTERNAL, "/dev/null: %s", strerror(errno));
+        return failure_set(failure, result_of_errno(errno),
+                           "/dev/null: %s; the relay needs it: make it where the launcher's root "
+                           "directory is",
+                           limit_error(errno, text));
 
     CLEANUP_FD int memory = open_image_in_memory();
     char name[] = RELAY_NAME;
@@ -114,7 +110,7 @@ enum bottle_result relay_process_run(const char *target, int stage_fd, int event
         return failure_set(
             failure, result_of_errno(error),
             "the relay cannot be run, neither from memory nor from the stage directory: %s",
-            strerror(error));
+            limit_error(error, text));
     *setup_fd = steal_fd(&ours);
     return BOTTLE_OK;
 }

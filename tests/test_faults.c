@@ -319,6 +319,90 @@ Test(faults, a_full_disk)
     cr_assert_eq(umount(gate.stage_dir), 0, "%m");
 }
 
+/* ---- what the host lacks ---- */
+
+/* Sends the result and the message of a start of the prepared gate. */
+static const char *start_and_tell(int parent_fd)
+{
+    CLEANUP_FREE char *message = NULL;
+    CLEANUP_FREE char *line = NULL;
+    enum bottle_result result = gate_try_start(&gate, "{}", &message);
+
+    if (asprintf(&line, "%s: %s", bottle_result_name(result), message) < 0)
+        return "out of memory";
+    line_send(parent_fd, line);
+    return NULL;
+}
+
+/* Files may not grow over so many bytes, and nothing is done about SIGXFSZ. */
+static const char *start_with_small_files(int parent_fd, void *context)
+{
+    const rlim_t *size = context;
+    const struct rlimit limit = {.rlim_cur = *size, .rlim_max = *size};
+
+    (void)signal(SIGXFSZ, SIG_DFL);
+    return setrlimit(RLIMIT_FSIZE, &limit) ? strerror(errno) : start_and_tell(parent_fd);
+}
+
+static const char *start_without_null_device(int parent_fd, void *context)
+{
+    (void)context;
+    if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+        mount("none", "/dev", "tmpfs", 0, NULL))
+        return strerror(errno);
+    return start_and_tell(parent_fd);
+}
+
+static const char *start_with_eight_descriptors(int parent_fd, void *context)
+{
+    const struct rlimit limit = {.rlim_cur = 8, .rlim_max = 8};
+
+    (void)context;
+    return setrlimit(RLIMIT_NOFILE, &limit) ? strerror(errno) : start_and_tell(parent_fd);
+}
+
+static void expect_start(child_body *body, void *context, const char *result, const char *part)
+{
+    char line[1024];
+    struct child launcher = child_start(body, context);
+
+    cr_assert(line_receive(launcher.fd, line, sizeof line), "the host has ended");
+    child_wait(&launcher);
+    cr_expect_eq(strncmp(line, result, strlen(result)), 0, "%s", line);
+    expect_part(line, part);
+}
+
+Test(faults, a_host_whose_files_may_not_grow)
+{
+    static const rlim_t NO_SSH_CONFIG = 1, NO_RELAY = 100000;
+    const struct gate_entry entry = {"upstream", gate.upstream_address, PORT};
+
+    gate_prepare(&gate, &entry, 1);
+    expect_start(start_with_small_files, (void *)(uintptr_t)&NO_RELAY, "unavailable",
+                 "may have 100000 bytes in a file: raise that limit (ulimit -f)");
+    expect_start(start_with_small_files, (void *)(uintptr_t)&NO_SSH_CONFIG, "unavailable",
+                 "may have 1 bytes in a file");
+}
+
+Test(faults, a_host_without_a_null_device)
+{
+    const struct gate_entry entry = {"upstream", gate.upstream_address, PORT};
+
+    if (geteuid() != 0)
+        cr_skip_test("only root may mount");
+    gate_prepare(&gate, &entry, 1);
+    expect_start(start_without_null_device, NULL, "unavailable", "/dev/null");
+}
+
+Test(faults, a_host_with_eight_descriptors)
+{
+    const struct gate_entry entry = {"upstream", gate.upstream_address, PORT};
+
+    gate_prepare(&gate, &entry, 1);
+    expect_start(start_with_eight_descriptors, NULL, "internal",
+                 "may have 8 descriptors: raise that limit (ulimit -n)");
+}
+
 /* ---- the clock ---- */
 
 #ifndef __x86_64__

@@ -54,6 +54,7 @@ enum bottle_result result_of_errno(int error)
     case ECONNREFUSED:
     case ECONNRESET:
     case EDQUOT:
+    case EFBIG:
     case EHOSTUNREACH:
     case ENETDOWN:
     case ENETUNREACH:

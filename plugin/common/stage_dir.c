@@ -20,7 +20,9 @@
 #include "stage_dir.h"
 
 #include "cleanup.h"
+#include "file_write.h"
 #include "json_text.h"
+#include "limit_error.h"
 #include "utf8.h"
 
 #include <errno.h>
@@ -134,6 +136,7 @@ enum bottle_result stage_dir_open(const char *path, int *fd, char **absolute,
                                   struct failure *failure)
 {
     struct stat directory;
+    char text[LIMIT_ERROR_SIZE];
     CLEANUP_FREE char *trimmed = NULL;
     CLEANUP_FREE char *resolved = NULL;
     enum bottle_result result;
@@ -151,7 +154,8 @@ enum bottle_result stage_dir_open(const char *path, int *fd, char **absolute,
     CLEANUP_FD int path_fd = open(trimmed, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (path_fd < 0)
         return failure_set(failure, result_of_errno(errno), "stage dir %s: %s%s", EXCERPT(path),
-                           strerror(errno), errno == ENOENT ? ": make the directory first" : "");
+                           limit_error(errno, text),
+                           errno == ENOENT ? ": make the directory first" : "");
     result = check_directory(path_fd, path, &directory, failure);
     if (result != BOTTLE_OK)
         return result;
@@ -161,7 +165,7 @@ enum bottle_result stage_dir_open(const char *path, int *fd, char **absolute,
     *fd = openat(path_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (*fd < 0)
         return failure_set(failure, result_of_errno(errno), "stage dir %s: %s", EXCERPT(path),
-                           strerror(errno));
+                           limit_error(errno, text));
     if (absolute != NULL)
         *absolute = steal_pointer(&resolved);
     return BOTTLE_OK;
@@ -184,9 +188,10 @@ struct stage {
 static enum bottle_result refuse(const struct stage *stage, const char *name, const char *what)
 {
     int error = errno;
+    char text[LIMIT_ERROR_SIZE];
 
     return failure_set(stage->failure, result_of_errno(error), "stage dir %s: %s %s: %s",
-                       EXCERPT(stage->path), what, name, strerror(error));
+                       EXCERPT(stage->path), what, name, limit_error(error, text));
 }
 
 static enum bottle_result make_name(const struct stage *stage, const char *name,
@@ -221,22 +226,6 @@ static enum bottle_result check_in_the_way(const struct stage *stage, const char
                        EXCERPT(stage->path), name, kind_of(there.st_mode));
 }
 
-static bool write_all(int fd, const char *text)
-{
-    size_t left = strlen(text);
-
-    while (left > 0) {
-        ssize_t written = write(fd, text, left);
-        if (written < 0 && errno != EINTR)
-            return false;
-        if (written > 0) {
-            text += written;
-            left -= (size_t)written;
-        }
-    }
-    return true;
-}
-
 static enum bottle_result write_temporary(const struct stage *stage, struct pending *pending)
 {
     const struct stage_file *file = pending->file;
@@ -252,7 +241,7 @@ static enum bottle_result write_temporary(const struct stage *stage, struct pend
     if (fd < 0)
         return refuse(stage, file->name, "cannot create");
     memcpy(pending->temporary, name, sizeof name);
-    if (!write_all(fd, file->text))
+    if (!file_write(fd, file->text, strlen(file->text)))
         return refuse(stage, file->name, "cannot write");
     if (fchmod(fd, file->mode) != 0)
         return refuse(stage, file->name, "cannot set the mode of");
@@ -337,10 +326,12 @@ enum bottle_result stage_dir_open_log(int stage_fd, const char *stage_path, cons
     CLEANUP_FD int opened = openat(
         stage_fd, name, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     struct stat file;
+    char text[LIMIT_ERROR_SIZE];
 
     if (opened < 0 || fstat(opened, &file))
         return failure_set(failure, result_of_errno(errno), "%s/%s: %s", stage_path, name,
-                           errno == ELOOP ? "it is a symlink; remove it" : strerror(errno));
+                           errno == ELOOP ? "it is a symlink; remove it"
+                                          : limit_error(errno, text));
     if (!S_ISREG(file.st_mode))
         return failure_set(failure, BOTTLE_CONFLICT, "%s/%s is no regular file; remove it",
                            stage_path, name);
