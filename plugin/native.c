@@ -24,6 +24,7 @@
 #include "common/host_log.h"
 #include "common/json_text.h"
 #include "common/options.h"
+#include "common/stage_claim.h"
 #include "common/stage_dir.h"
 #include "common/wait.h"
 #include "native_gate.h"
@@ -284,6 +285,9 @@ static enum bottle_result start_relay(struct native_start *start, struct failure
     enum bottle_result result =
         stage_dir_open(start->plan->stage_dir, &start->stage_fd, NULL, failure);
 
+    if (result == BOTTLE_OK)
+        result =
+            stage_claim_check(start->stage_fd, start->plan->stage_dir, start->plan->slug, failure);
     if (result == BOTTLE_OK)
         result = stage_dir_open_log(start->stage_fd, start->plan->stage_dir, EVENT_LOG_FILE,
                                     &start->event_log_fd, failure);

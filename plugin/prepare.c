@@ -10,6 +10,7 @@
 #include "common/cleanup.h"
 #include "common/host_log.h"
 #include "common/json_text.h"
+#include "common/stage_claim.h"
 #include "common/stage_dir.h"
 #include "common/utf8.h"
 #include "plan.h"
@@ -77,6 +78,7 @@ enum bottle_result gate_prepare(const char *bottle, const char *slug, const char
     CLEANUP_PLAN struct plan made = {0};
     CLEANUP_FREE char *text = NULL;
     CLEANUP_FD int stage_fd = -1;
+    bool claimed = false;
     enum bottle_result result;
 
     *plan = NULL;
@@ -96,7 +98,11 @@ enum bottle_result gate_prepare(const char *bottle, const char *slug, const char
         return out_of_memory(failure);
     result = check_plan_size(text, failure);
     if (result == BOTTLE_OK)
+        result = stage_claim_take(stage_fd, made.stage_dir, made.slug, &claimed, failure);
+    if (result == BOTTLE_OK)
         result = write_files(&made, stage_fd, failure);
+    if (result != BOTTLE_OK && claimed)
+        stage_claim_undo(stage_fd);
     if (result == BOTTLE_OK)
         *plan = steal_pointer(&text);
     return result;

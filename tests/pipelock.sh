@@ -300,7 +300,7 @@ says_why_it_ended() {
     local user=$1
     fails_with 'its last words: exits.example is allowed, so this ends' \
         start "$user" '{"egress": {"allowlist": ["exits.example"]}}'
-    [ "$(as "$user" ls -A stage)" = pipelock.yaml ] # which prepare wrote
+    [ "$(as "$user" ls -A stage)" = $'.slug\npipelock.yaml' ] # which prepare wrote
     as "$user" rm -r stage
     nothing_is_left "$user"
 }

@@ -353,6 +353,59 @@ Test(lifecycle, refuses_a_missing_stage_dir)
     expect_nothing_listens();
 }
 
+/* The plan of a bottle in the stage dir of the test's gate; NULL: prepare refuses. */
+static char *prepare_in_its_stage_dir(const char *slug, enum bottle_result expected, char **message)
+{
+    static const char BOTTLE[] =
+        "{\"ssh\": [{\"Host\": \"other\", \"Hostname\": \"127.0.0.9\", \"Port\": 2345}]}";
+    char *plan = NULL;
+
+    cr_expect_eq(
+        bottle_plugin_prepare(gate.plugin, NULL, BOTTLE, slug, gate.stage_dir, &plan, message),
+        expected, "%s", *message);
+    return plan;
+}
+
+static void expect_named(const char *message)
+{
+    expect_part(message, gate.slug);
+    expect_part(message, "\"other\"");
+    expect_part(message, gate.stage_dir);
+    expect_part(message, "remove .slug");
+}
+
+Test(lifecycle, a_stage_dir_belongs_to_one_slug)
+{
+    CLEANUP_FREE char *message = NULL;
+    CLEANUP_FREE char *again = NULL;
+    CLEANUP_FREE char *start_message = NULL;
+
+    prepare_two();
+    gate_start(&gate, "");
+    cr_expect_null(prepare_in_its_stage_dir("other", BOTTLE_CONFLICT, &message));
+    expect_named(message);
+    CLEANUP_FREE char *plan = prepare_in_its_stage_dir(gate.slug, BOTTLE_OK, &again);
+    cr_expect_not_null(plan);
+    gate_stop(&gate);
+
+    /* A plan that somebody made for another slug there; as before, when nothing runs any more. */
+    gate_set_plan(&gate, "slug", json_object_new_string("other"));
+    cr_expect_eq(gate_try_start(&gate, "{}", &start_message), BOTTLE_CONFLICT);
+    expect_named(start_message);
+}
+
+Test(lifecycle, a_stage_dir_can_be_given_to_another_slug)
+{
+    CLEANUP_FREE char *message = NULL;
+    CLEANUP_FREE char *path = NULL;
+
+    prepare_two();
+    cr_assert_gt(asprintf(&path, "%s/.slug", gate.stage_dir), 0);
+    cr_assert_eq(unlink(path), 0);
+    CLEANUP_FREE char *plan = prepare_in_its_stage_dir("other", BOTTLE_OK, &message);
+    cr_expect_not_null(plan);
+}
+
 static void expect_bad_target(const char *target)
 {
     CLEANUP_FREE char *message = NULL;

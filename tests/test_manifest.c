@@ -6,6 +6,7 @@
  */
 #include "common/cleanup.h"
 #include "common/json_text.h"
+#include "common/stage_claim.h"
 #include "directory.h"
 #include "plan.h"
 #include "prepare.h"
@@ -48,6 +49,7 @@ static void remove_files(void)
     remove_file(ENTRYPOINT_FILE);
     remove_file(SSH_CONFIG_FILE);
     remove_file(KNOWN_HOSTS_FILE);
+    remove_file(STAGE_CLAIM_FILE);
 }
 
 static void tear_down(void)
@@ -868,7 +870,8 @@ Test(manifest, bad_slugs_are_refused)
 /* An error leaves the files of an earlier prepare as they are. */
 Test(manifest, a_bad_bottle_leaves_earlier_files)
 {
-    static const char *const names[] = {ENTRYPOINT_FILE, SSH_CONFIG_FILE, KNOWN_HOSTS_FILE};
+    static const char *const names[] = {ENTRYPOINT_FILE, SSH_CONFIG_FILE, KNOWN_HOSTS_FILE,
+                                        STAGE_CLAIM_FILE};
     CLEANUP_FREE char *json = json_of(GITEA(",'Port':30009"));
     CLEANUP_FREE char *plan = NULL;
     struct stat before[ROWS(names)];
@@ -1022,7 +1025,7 @@ Test(manifest, good_bottles_become_upstreams)
         cr_assert_eq(plan.upstream_count, good[i].count, "%s", json);
         for (size_t j = 0; j < good[i].count; j++)
             expect_upstream(&plan.upstreams[j], &good[i].upstreams[j]);
-        cr_expect_eq(directory_count(stage), 3);
+        cr_expect_eq(directory_count(stage), 4);
         remove_files();
     }
 }
@@ -1059,8 +1062,8 @@ Test(manifest, slugs_of_every_length)
                      failure.message);
         cr_assert_eq(plan_from_json(text, &plan, &failure), BOTTLE_OK, "%s", failure.message);
         cr_expect_str_eq(plan.slug, slugs[i]);
+        remove_files();
     }
-    remove_files();
 }
 
 Test(manifest, the_files_have_their_modes_and_the_plan_their_paths)
@@ -1138,7 +1141,7 @@ Test(manifest, what_an_agent_uses_is_left_as_it_is)
     expect_file(ENTRYPOINT_FILE,
                 "#!/bin/sh\nset -eu\n"
                 "socat TCP-LISTEN:30009,reuseaddr,fork TCP:gitea.example:30009 &\nwait\n");
-    cr_expect_eq(directory_count(stage), 3);
+    cr_expect_eq(directory_count(stage), 4);
     remove_files();
 }
 

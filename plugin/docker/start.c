@@ -11,6 +11,7 @@
 
 #include "common/cleanup.h"
 #include "common/host_log.h"
+#include "common/stage_claim.h"
 #include "common/stage_dir.h"
 #include "prepare.h"
 
@@ -44,6 +45,8 @@ static enum bottle_result start_with_engine(struct docker_start *start, const st
     CLEANUP_FD int stage_fd = -1;
     enum bottle_result result = stage_dir_open(plan->stage_dir, &stage_fd, NULL, failure);
 
+    if (result == BOTTLE_OK)
+        result = stage_claim_check(stage_fd, plan->stage_dir, plan->slug, failure);
     if (result == BOTTLE_OK)
         result = engine_open(start->options.engine_timeout_ms, &container->engine, failure);
     if (result == BOTTLE_OK)

@@ -22,6 +22,7 @@
 #include "json_text.h"
 #include "options.h"
 #include "program.h"
+#include "stage_claim.h"
 #include "stage_dir.h"
 #include "text.h"
 #include "wait.h"
@@ -175,6 +176,8 @@ static enum bottle_result native_start(const struct bottle_host *host,
         return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
     if (result == BOTTLE_OK)
         result = stage_dir_open(plan->stage_dir, &start.stage_fd, NULL, failure);
+    if (result == BOTTLE_OK)
+        result = stage_claim_check(start.stage_fd, plan->stage_dir, plan->slug, failure);
     if (result == BOTTLE_OK)
         result = claim_take(SIDECAR_NAME, plan->slug, &start.claim_fd, failure);
     if (result == BOTTLE_OK)

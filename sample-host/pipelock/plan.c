@@ -16,6 +16,7 @@
 #include "json_object.h"
 #include "json_text.h"
 #include "plan_members.h"
+#include "stage_claim.h"
 #include "stage_dir.h"
 #include "text.h"
 #include "utf8.h"
@@ -201,6 +202,7 @@ enum bottle_result plan_prepare(const char *bottle, const char *slug, const char
     CLEANUP_FREE char *config = NULL;
     CLEANUP_FREE char *made_text = NULL;
     CLEANUP_FD int stage_fd = -1;
+    bool claimed = false;
     enum bottle_result result = bottle_object_parse(bottle, &object, failure);
 
     if (result == BOTTLE_OK)
@@ -218,7 +220,11 @@ enum bottle_result plan_prepare(const char *bottle, const char *slug, const char
     if (!made_text || !config)
         return failure_set(failure, BOTTLE_INTERNAL, "prepare: out of memory");
     const struct stage_file file = {CONFIG_FILE, 0600, config};
-    result = stage_dir_write(stage_fd, plan.stage_dir, &file, 1, failure);
+    result = stage_claim_take(stage_fd, plan.stage_dir, plan.slug, &claimed, failure);
+    if (result == BOTTLE_OK)
+        result = stage_dir_write(stage_fd, plan.stage_dir, &file, 1, failure);
+    if (result != BOTTLE_OK && claimed)
+        stage_claim_undo(stage_fd);
     if (result == BOTTLE_OK)
         *text = steal_pointer(&made_text);
     return result;

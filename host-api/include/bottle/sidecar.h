@@ -131,6 +131,11 @@ struct bottle_host {
  * prepare: what the bottle asks for becomes a plan.  Touches no network, engine or process: it reads the
  * bottle and writes files into the stage directory, all of them or none.  A sidecar of that stage
  * directory may be running: what its agent uses stays as it is until start.
+ *
+ * A stage directory belongs to the slug that was first prepared in it, for all sidecars: prepare and start of
+ * another slug there are BOTTLE_CONFLICT, also when nothing of the first one runs any more.  The same slug may
+ * come again, for a takeover or another run.  To give the directory to another slug, remove what is in it, or
+ * the file ".slug" alone.
  */
 struct bottle_prepare {
     size_t struct_size;             /* in: sizeof(struct bottle_prepare) */
