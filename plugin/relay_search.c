@@ -10,6 +10,7 @@
 #include "relay_search.h"
 
 #include "common/cleanup.h"
+#include "common/process_status.h"
 #include "common/wait.h"
 #include "relay/protocol.h"
 
@@ -20,7 +21,6 @@
 #include <sys/syscall.h>
 
 #define COMMAND_SIZE 128 /* more than the two arguments can have */
-#define STATUS_SIZE  4096
 
 _Static_assert(sizeof RELAY_NAME == sizeof RELAY_NAME_DRAINING &&
                    sizeof RELAY_NAME == sizeof RELAY_NAME_OPENER,
@@ -44,11 +44,8 @@ void relay_search_end(const struct relay_search *search)
 enum bottle_result relay_search_begin(struct relay_search *search, const struct target *of,
                                       struct failure *failure)
 {
-    char self[32] = "";
-
     *search = (struct relay_search){.of = of, .processes = opendir("/proc")};
-    if (search->processes && readlink("/proc/self", self, sizeof self - 1) > 0 &&
-        strtol(self, NULL, 10) == getpid())
+    if (search->processes && process_status_is_told())
         return BOTTLE_OK;
     return failure_set(failure, BOTTLE_UNAVAILABLE,
                        "native:%s: whether its gate runs cannot be told: /proc is not there, or of "
@@ -97,26 +94,6 @@ static bool is_wanted(const struct relay_search *search, const char *pid,
            (!of->instance[0] || strcmp(found->target.instance, of->instance) == 0);
 }
 
-/* Whose it is, by the effective user; false: it is of another PID namespace, or gone. */
-static bool read_status(const struct relay_search *search, const char *pid, uid_t *uid)
-{
-    static const char USERS[] = "\nUid:", NUMBERS[] = "\nNSpid:";
-    char status[STATUS_SIZE];
-    char *end;
-
-    (void)read_entry(search, pid, "status", status, sizeof status);
-    const char *users = strstr(status, USERS), *numbers = strstr(status, NUMBERS);
-    if (!users)
-        return false;
-    (void)strtoul(users + sizeof USERS - 1, &end, 10); /* the real one comes first */
-    *uid = (uid_t)strtoul(end, NULL, 10);
-    if (!numbers) /* before Linux 4.1 */
-        return true;
-    /* One for each PID namespace that the process is in, the rest of the line. */
-    (void)strtol(numbers + sizeof NUMBERS - 1, &end, 10);
-    return *end == '\n';
-}
-
 /* What was read of the process is its own if it runs on afterwards. */
 static bool take(struct relay_search *search, const char *pid, struct relay_process *found)
 {
@@ -125,7 +102,7 @@ static bool take(struct relay_search *search, const char *pid, struct relay_proc
     if (found->fd < 0 && errno != ESRCH)
         search->error = errno;
     return found->fd >= 0 && is_wanted(search, pid, found) &&
-           read_status(search, pid, &found->uid) && !wait_readable(found->fd, 0);
+           process_status_read(pid, &found->uid) && !wait_readable(found->fd, 0);
 }
 
 bool relay_search_next(struct relay_search *search, struct relay_process *found)

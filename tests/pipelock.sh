@@ -351,6 +351,28 @@ does_not_take_a_stranger_for_it() {
     wait_until nothing_is_left "$user"
 }
 
+# elsewhere USER ARGUMENT...: one operation of the plugin, from another network namespace.
+elsewhere() {
+    local -a prefix
+    as_prefix "$1"
+    unshare --net "${prefix[@]}" env "PATH=$programs:$PATH" "$test_dir/gate_tool" "$plugin" "${@:2}"
+}
+
+is_reached_from_another_network() {
+    local user=$1 target
+    target=$(start "$user" "$allowed")
+    elsewhere "$user" status native:web | grep "\"$target\""
+    as "$user" mkdir -p second
+    fails_with 'in another network namespace' \
+        elsewhere "$user" start "$allowed" web second "$address" host native '{}'
+    status_is 6 elsewhere "$user" status native:web:0123456789abcdef
+    elsewhere "$user" stop native:web
+    status_is 6 tool "$user" status native:web
+    elsewhere "$user" stop "$target"
+    as "$user" rm -r stage second
+    nothing_is_left "$user"
+}
+
 # ---- launchers that are killed ----
 
 survives_its_launcher() {
@@ -451,6 +473,7 @@ test_as() {
     check "$user: of four that start one slug one wins" of_four_one_wins "$user"
     check "$user: whoever else took the name is not taken for it" does_not_take_a_stranger_for_it "$user"
 
+    check "$user: it is reached from another network namespace" is_reached_from_another_network "$user"
     check "$user: what a killed launcher had started is found" survives_its_launcher "$user"
     check "$user: one that was killed is replaced" is_replaced_when_it_was_killed "$user"
 

@@ -8,12 +8,16 @@
  * ask would queue up until no more could.  So the kernel's list of sockets tells the inode of the name, and
  * /proc tells which process has it as its descriptor CLAIM_FD.  Nobody but a process of this user can be
  * found in that way, whoever bound the name.
+ *
+ * In another network namespace the name says nothing.  There the process is known by its record, which only
+ * this user and root can read.
  */
 #include "claim.h"
 
 #include "cleanup.h"
 #include "json_object.h"
 #include "json_text.h"
+#include "process_status.h"
 #include "socket_list.h"
 #include "wait.h"
 
@@ -41,6 +45,8 @@ static socklen_t claim_address(const char *sidecar, const char *slug, struct soc
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
 }
 
+static bool has_holder_elsewhere(const char *sidecar, const char *slug);
+
 enum bottle_result claim_take(const char *sidecar, const char *slug, int *fd,
                               struct failure *failure)
 {
@@ -60,6 +66,12 @@ enum bottle_result claim_take(const char *sidecar, const char *slug, int *fd,
                            "another slug",
                            slug, sidecar, slug);
     }
+    if (has_holder_elsewhere(sidecar, slug))
+        return failure_set(
+            failure, BOTTLE_CONFLICT,
+            "slug \"%s\" has a running %s already, in another network namespace: stop "
+            "native:%s first, or choose another slug",
+            slug, sidecar, slug);
     *fd = steal_fd(&claim);
     return BOTTLE_OK;
 }
@@ -100,7 +112,7 @@ static bool find_inode(char *list, const char *sidecar, const char *slug, char i
     return false;
 }
 
-/* A process of this user that has the socket where a program has its claim. */
+/* A process of this user that has the socket where a program has its claim.  NULL: any socket. */
 static bool holds(const char *pid, const char *socket)
 {
     char path[PROC_PATH_SIZE], link[64];
@@ -112,7 +124,8 @@ static bool holds(const char *pid, const char *socket)
         return false;
     link[length] = '\0';
     (void)snprintf(path, sizeof path, "/proc/%.16s", pid);
-    return strcmp(link, socket) == 0 && stat(path, &process) == 0 && process.st_uid == geteuid();
+    return (socket ? strcmp(link, socket) == 0 : strncmp(link, "socket:", 7) == 0) &&
+           stat(path, &process) == 0 && process.st_uid == geteuid();
 }
 
 /* Whole, as proc(5) has it; malloc'ed, with two NULs at the end; NULL if it cannot be read. */
@@ -180,6 +193,45 @@ static bool find_holder(const char *inode, struct holder *holder)
     return found;
 }
 
+static bool is_record_of(json_object *record, const char *sidecar, const struct target *target)
+{
+    return strcmp(object_text(record, "sidecar"), sidecar) == 0 &&
+           strcmp(object_text(record, "slug"), target->slug) == 0 &&
+           (!target->instance[0] || strcmp(object_text(record, "instance"), target->instance) == 0);
+}
+
+/* In whichever network namespace. */
+static bool find_by_record(const char *sidecar, const struct target *target, struct holder *holder)
+{
+    DIR *processes = process_status_is_told() ? opendir("/proc") : NULL;
+    const struct dirent *entry;
+    bool found = false;
+    uid_t user;
+
+    while (processes && !found && (entry = readdir(processes))) {
+        found = grammar_word(entry->d_name, DIGITS, DIGITS, 16) && holds(entry->d_name, NULL) &&
+                process_status_read(entry->d_name, &user) && user == geteuid() &&
+                take_holder(entry->d_name, NULL, holder);
+        if (found && !is_record_of(holder->record, sidecar, target)) {
+            holder_clear(holder);
+            found = false;
+        }
+    }
+    if (processes)
+        (void)closedir(processes);
+    return found;
+}
+
+/* While the claim of this network namespace is the caller's. */
+static bool has_holder_elsewhere(const char *sidecar, const char *slug)
+{
+    CLEANUP_HOLDER struct holder holder = NO_HOLDER;
+    struct target target = {0};
+
+    (void)snprintf(target.slug, sizeof target.slug, "%s", slug);
+    return find_by_record(sidecar, &target, &holder);
+}
+
 enum bottle_result claim_find(const char *sidecar, const struct target *target,
                               struct holder *holder, struct failure *failure)
 {
@@ -195,8 +247,10 @@ enum bottle_result claim_find(const char *sidecar, const struct target *target,
         if (find_inode(list, sidecar, target->slug, inode))
             (void)find_holder(inode, &found);
     }
-    if (!found.record || (target->instance[0] &&
-                          strcmp(object_text(found.record, "instance"), target->instance) != 0))
+    if (found.record && target->instance[0] &&
+        strcmp(object_text(found.record, "instance"), target->instance) != 0)
+        holder_clear(&found);
+    if (!found.record && !find_by_record(sidecar, target, &found))
         return failure_set(failure, BOTTLE_NOT_FOUND, "no %s runs as native:%s%s%s", sidecar,
                            target->slug, target->instance[0] ? ":" : "", target->instance);
     *holder = found;

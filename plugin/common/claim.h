@@ -14,11 +14,13 @@
 #include <json-c/json.h>
 #include <sys/types.h>
 
-#define CLAIM_FD       3                       /* where the program has the claim */
-#define CLAIM_VARIABLE "BOTTLE_SIDECAR_RECORD" /* a JSON object with a member "instance" */
+#define CLAIM_FD 3 /* where the program has the claim */
+/* A JSON object with the texts "sidecar", the plugin's name, "slug" and "instance". */
+#define CLAIM_VARIABLE "BOTTLE_SIDECAR_RECORD"
 
 /*
- * Takes the slug for this user and this network namespace.  BOTTLE_CONFLICT: another holds it.
+ * Takes the slug for this user and this network namespace.  BOTTLE_CONFLICT: another holds it, also in another
+ * network namespace; but two that start there at once may both succeed.
  * @sidecar: the plugin's name
  * @fd:      out: CLOEXEC, and not CLAIM_FD; whoever has it open holds the claim
  */
@@ -37,8 +39,8 @@ void holder_clear(struct holder *holder);
 #define CLEANUP_HOLDER __attribute__((cleanup(holder_clear)))
 
 /*
- * Finds the process of this user that runs under the target.  BOTTLE_NOT_FOUND: there is none, or it is
- * just being started.
+ * Finds the process of this user that runs under the target, of whichever network namespace in this PID
+ * namespace.  BOTTLE_NOT_FOUND: there is none, or it is just being started.
  */
 enum bottle_result claim_find(const char *sidecar, const struct target *target,
                               struct holder *holder, struct failure *failure);

@@ -172,7 +172,9 @@ static enum bottle_result native_start(const struct bottle_host *host,
                               "install it there, or use the backend docker with an image of it",
                               start.program, failure);
     if (result == BOTTLE_OK &&
-        !object_add(record, "started_ms", json_object_new_int64(wait_now_ms())))
+        !(object_add_text(record, "sidecar", SIDECAR_NAME) &&
+          object_add_text(record, "slug", plan->slug) &&
+          object_add(record, "started_ms", json_object_new_int64(wait_now_ms()))))
         return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
     if (result == BOTTLE_OK)
         result = stage_dir_open(plan->stage_dir, &start.stage_fd, NULL, failure);

@@ -36,9 +36,10 @@
  * Reach.  What runs in an engine is reached by whoever the engine lets in.  What runs as a process is reached
  * by its user, from every process in the same PID namespace that has its /proc: there stop always ends it.
  * Its status, and a drain, may be BOTTLE_UNAVAILABLE from another network namespace than that of the thread
- * that started it, and a takeover is.  Root reaches what other users run, by the long target, and takes none
- * of it over; a short target is the caller's own.  Whoever may not reach what there is gets BOTTLE_DENIED,
- * never BOTTLE_OK.  Where /proc hides processes (hidepid), only root, and the network namespace of the thread
+ * that started it, and a takeover is.  A short target is the caller's own.  ssh_gate lets root reach what
+ * other users run, by the long target, but take none of it over, and says BOTTLE_DENIED, never BOTTLE_OK,
+ * to whoever may not reach what there is; another plugin may see nothing of other users' processes.
+ * Where /proc hides processes (hidepid), only root, and the network namespace of the thread
  * that started it, see that something runs.
  *
  * Manners.  A plugin never exits, aborts or prints, installs no signal handler, leaves no thread and no
