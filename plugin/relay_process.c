@@ -78,7 +78,8 @@ enum bottle_result relay_process_run(const char *target, int stage_fd, int event
     int pair[2];
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
-        return failure_set(failure, BOTTLE_INTERNAL, "socketpair: %s", limit_error(errno, text));
+        return failure_set(failure, result_of_errno(errno), "socketpair: %s",
+                           limit_error(errno, text));
     CLEANUP_FD int ours = pair[0];
     CLEANUP_FD int theirs = pair[1];
     CLEANUP_FD int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);

@@ -17,6 +17,8 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -26,8 +28,10 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -48,6 +52,14 @@ static void tear_down(void)
 }
 
 TestSuite(faults, .init = set_up, .fini = tear_down, .timeout = 120);
+
+static void skip_unless_root(const char *why)
+{
+    if (geteuid() == 0)
+        return;
+    cr_assert_null(getenv("CI"), "run as root, as CI must");
+    cr_skip_test("%s", why);
+}
 
 /* ---- stop ---- */
 
@@ -361,6 +373,33 @@ static const char *start_with_eight_descriptors(int parent_fd, void *context)
     return setrlimit(RLIMIT_NOFILE, &limit) ? strerror(errno) : start_and_tell(parent_fd);
 }
 
+static const char *start_without_proc(int parent_fd, void *context)
+{
+    (void)context;
+    if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+        umount2("/proc", MNT_DETACH))
+        return strerror(errno);
+    return start_and_tell(parent_fd);
+}
+
+/* A filter of the host's denies one system call. */
+static const char *start_denied(int parent_fd, void *context)
+{
+    const unsigned int *denied = context;
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, *denied, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {.len = sizeof filter / sizeof filter[0], .filter = filter};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+        return strerror(errno);
+    return start_and_tell(parent_fd);
+}
+
 static void expect_start(child_body *body, void *context, const char *result, const char *part)
 {
     char line[1024];
@@ -388,10 +427,35 @@ Test(faults, a_host_without_a_null_device)
 {
     const struct gate_entry entry = {"upstream", gate.upstream_address, PORT};
 
-    if (geteuid() != 0)
-        cr_skip_test("only root may mount");
+    skip_unless_root("only root may mount");
     gate_prepare(&gate, &entry, 1);
     expect_start(start_without_null_device, NULL, "unavailable", "/dev/null");
+}
+
+Test(faults, a_host_without_proc)
+{
+    const struct gate_entry entry = {"upstream", gate.upstream_address, PORT};
+
+    skip_unless_root("only root may unmount");
+    gate_prepare(&gate, &entry, 1);
+    expect_start(start_without_proc, NULL, "unavailable", "needs /proc");
+}
+
+Test(faults, a_host_that_denies_a_system_call)
+{
+    static const struct {
+        unsigned int call;
+        const char *part;
+    } rows[] = {
+        {SYS_prctl, "cannot become independent of its launcher"},
+        {SYS_socketpair, "socketpair"},
+        {SYS_getrandom, "random"},
+    };
+    const struct gate_entry entry = {"upstream", gate.upstream_address, PORT};
+
+    gate_prepare(&gate, &entry, 1);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        expect_start(start_denied, (void *)(uintptr_t)&rows[i].call, "denied", rows[i].part);
 }
 
 Test(faults, a_host_with_eight_descriptors)
@@ -523,10 +587,7 @@ Test(faults, a_clock_that_jumps)
     struct dns_server *dns;
     char options[256];
 
-    if (geteuid() != 0) {
-        cr_assert_null(getenv("CI"), "run as root, as CI must");
-        cr_skip_test("only root may write into the relay");
-    }
+    skip_unless_root("only root may write into the relay");
     int upstream = tcp_listen(gate.upstream_address, PORT, 8);
     dns = dns_start(gate.dns_address, NAME);
     (void)snprintf(options, sizeof options,

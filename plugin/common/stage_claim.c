@@ -20,12 +20,13 @@
 #include <string.h>
 #include <sys/random.h>
 
-static enum bottle_result fail_claim(const char *stage_path, struct failure *failure)
+static enum bottle_result fail_claim(const char *stage_path, const char *what,
+                                     struct failure *failure)
 {
     char text[LIMIT_ERROR_SIZE];
 
-    return failure_set(failure, result_of_errno(errno), "stage dir %s: cannot make %s: %s",
-                       EXCERPT(stage_path), STAGE_CLAIM_FILE, limit_error(errno, text));
+    return failure_set(failure, result_of_errno(errno), "stage dir %s: cannot %s %s: %s",
+                       EXCERPT(stage_path), what, STAGE_CLAIM_FILE, limit_error(errno, text));
 }
 
 /* 1: it is there; 0: it is not; -1, with errno set: it cannot be read. */
@@ -55,13 +56,10 @@ static int name_claim(int stage_fd, const char *temporary)
 }
 
 /* False with errno set.  Where there is one by now, it stays. */
-static bool write_claim(int stage_fd, const char *slug)
+static bool write_claim(int stage_fd, const char *slug, uint64_t number)
 {
     char temporary[64], line[SLUG_SIZE + 1];
-    uint64_t number;
 
-    if (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
-        return false;
     (void)snprintf(temporary, sizeof temporary, "%s.%016" PRIx64, STAGE_CLAIM_FILE, number);
     (void)snprintf(line, sizeof line, "%s\n", slug);
     CLEANUP_FD int fd =
@@ -107,13 +105,16 @@ enum bottle_result stage_claim_take(int stage_fd, const char *stage_path, const 
                                     bool *made, struct failure *failure)
 {
     bool there;
+    uint64_t number;
     enum bottle_result result = check_claim(stage_fd, stage_path, slug, &there, failure);
 
     *made = false;
     if (result != BOTTLE_OK || there)
         return result;
-    if (!write_claim(stage_fd, slug))
-        return fail_claim(stage_path, failure);
+    if (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
+        return fail_claim(stage_path, "get a random number for", failure);
+    if (!write_claim(stage_fd, slug, number))
+        return fail_claim(stage_path, "make", failure);
     result = check_claim(stage_fd, stage_path, slug, &there, failure);
     *made = result == BOTTLE_OK;
     return result;

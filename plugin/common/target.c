@@ -78,7 +78,9 @@ enum bottle_result target_new_instance(char instance[TARGET_INSTANCE_SIZE], stru
     uint64_t random;
 
     if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
-        return failure_set(failure, BOTTLE_INTERNAL, "getrandom: %s", strerror(errno));
+        return failure_set(failure, result_of_errno(errno),
+                           "cannot get a random number for the name of this run (getrandom): %s",
+                           strerror(errno));
     (void)snprintf(instance, TARGET_INSTANCE_SIZE, "%016" PRIx64, random);
     return BOTTLE_OK;
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-_Static_assert(RELAY_MAX_ADDRESSES *RELAY_MAX_UPSTREAMS <= MAX_LISTENERS,
+_Static_assert(RELAY_MAX_ADDRESSES <= LISTENERS_PER_UPSTREAM,
                "an upstream has a listener on each address");
 
 bool listener_fail(struct setup_reply *reply, const union address *address,

@@ -43,7 +43,7 @@
 static const char *const LOOPBACKS[] = {"127.0.0.1", "::1"};
 #define LOOPBACK_COUNT (sizeof LOOPBACKS / sizeof LOOPBACKS[0])
 
-_Static_assert(LOOPBACK_COUNT *RELAY_MAX_UPSTREAMS <= MAX_LISTENERS,
+_Static_assert(LOOPBACK_COUNT <= LISTENERS_PER_UPSTREAM,
                "an upstream has a listener on each loopback");
 
 /* ---- the helper ---- */
@@ -199,7 +199,7 @@ static bool receive_report(int report_fd, uint32_t number, int *error, int *fd,
 
 static bool receive_entry(int report_fd, struct setup_reply *reply)
 {
-    int error, fd;
+    int error = 0, fd = -1;
 
     if (!receive_report(report_fd, REPORT_ENTERED, &error, &fd, reply))
         return false;
@@ -216,7 +216,7 @@ static bool receive_entry(int report_fd, struct setup_reply *reply)
 static bool receive_listener(struct relay *relay, int report_fd, uint32_t number,
                              const struct wanted_listener *wanted, struct setup_reply *reply)
 {
-    int error, fd;
+    int error = 0, fd = -1;
 
     if (!receive_report(report_fd, number, &error, &fd, reply))
         return false;

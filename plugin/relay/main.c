@@ -25,6 +25,7 @@
 
 #include "control_command.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -151,7 +152,7 @@ static bool set_up(struct relay *relay, int argc, char **argv)
                relay_setup_from_arguments(relay, argc - 2, argv + 2);
     relay->process_name = argc == 2 ? argv[0] : NULL;
     if (argc == 2 && !fstat(SETUP_FD, &setup) && S_ISSOCK(setup.st_mode))
-        return take_own_life(SETUP_FD + 1) && relay_setup(relay);
+        return relay_setup(relay, take_own_life(SETUP_FD + 1) ? 0 : errno);
     (void)fputs("ssh-gate-relay: this program is started by ssh_gate.so, not by hand\n", stderr);
     return false;
 }

@@ -128,7 +128,8 @@ struct listener {
     union address address;
 };
 
-#define MAX_LISTENERS (2 * RELAY_MAX_UPSTREAMS)
+#define LISTENERS_PER_UPSTREAM 2 /* addresses, or loopbacks of a namespace */
+#define MAX_LISTENERS          (LISTENERS_PER_UPSTREAM * RELAY_MAX_UPSTREAMS)
 
 /* ---- connections (connection.c, flow.c) ---- */
 
@@ -400,8 +401,11 @@ bool launcher_follow(struct relay *relay, struct takeover *takeover, struct setu
 /* setup.c: fills in a reply; returns false. */
 bool setup_fail(struct setup_reply *reply, enum bottle_result result, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* setup.c: everything before the loop; returns false when the relay has to go. */
-bool relay_setup(struct relay *relay);
+/*
+ * setup.c: everything before the loop; returns false when the relay has to go.
+ * @error: 0, or the errno value of what failed before, for the plugin to hear
+ */
+bool relay_setup(struct relay *relay, int error);
 /* The same for a relay that got its config as arguments: those after "serve". */
 bool relay_setup_from_arguments(struct relay *relay, int count, char **arguments);
 

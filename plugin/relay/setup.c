@@ -245,7 +245,10 @@ static bool note_listen_network(struct relay *relay, const struct given *given,
     struct stat network;
 
     if (!look_at_network(given->listen_fd, &network))
-        return setup_fail_errno(reply, "network namespace");
+        return setup_fail(reply, BOTTLE_UNAVAILABLE,
+                          "/proc/self/ns/net: %s: the gate needs /proc, mounted where its launcher "
+                          "runs",
+                          strerror(errno));
     relay->listen_network_device = network.st_dev;
     relay->listen_network_inode = network.st_ino;
     return true;
@@ -394,13 +397,25 @@ static bool tell_plugin(const struct setup_reply *reply)
     return send(SETUP_FD, reply, sizeof *reply, MSG_NOSIGNAL) == (ssize_t)sizeof *reply;
 }
 
-bool relay_setup(struct relay *relay)
+/* error: relay_setup's.  The config is received all the same: to close with it unread would take the reply away. */
+static bool set_up_alone(struct relay *relay, struct given *given, int error,
+                         struct setup_reply *reply)
+{
+    if (!raise_descriptor_limit(reply) || !receive_config(relay, given, reply))
+        return false;
+    errno = error;
+    return error ? setup_fail_errno(reply,
+                                    "the relay cannot become independent of its launcher, whose "
+                                    "filter of system calls may forbid it")
+                 : set_up(relay, given, reply);
+}
+
+bool relay_setup(struct relay *relay, int error)
 {
     struct setup_reply reply = {.result = BOTTLE_OK};
     struct setup_reply last = {.result = BOTTLE_OK};
     struct given given = NOTHING_GIVEN;
-    bool ready = raise_descriptor_limit(&reply) && receive_config(relay, &given, &reply) &&
-                 set_up(relay, &given, &reply);
+    bool ready = set_up_alone(relay, &given, error, &reply);
 
     if (!tell_plugin(&reply) || !ready || !launcher_says_go())
         return false;
