@@ -12,6 +12,7 @@
 #include "engine/tar.h"
 
 #include <criterion/criterion.h>
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,6 +232,20 @@ Test(engine, what_is_no_answer_is_an_error)
     }
 }
 
+/* Whether this libcurl may put such lines together before anybody sees them; 8.14 does not, 8.22 does. */
+static bool may_join_lines(void)
+{
+    unsigned major = 0, minor = 0;
+    void *library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
+    cr_assert_not_null(library);
+    char *(*version)(void) = NULL;
+    *(void **)&version = dlsym(library, "curl_version");
+    cr_assert_not_null(version);
+    cr_assert_eq(sscanf(version(), "libcurl/%u.%u", &major, &minor), 2); // NOLINT(cert-err34-c)
+    (void)dlclose(library);
+    return major > 8 || (major == 8 && minor > 14);
+}
+
 /* libcurl 7.88 would read freed memory at the second such line, of a head or of what follows a body. */
 Test(engine, a_header_that_goes_on_in_a_second_line_is_an_error)
 {
@@ -242,15 +257,20 @@ Test(engine, a_header_that_goes_on_in_a_second_line_is_an_error)
         "2\r\n\r\n{}",
         (CHUNKED "2\r\n{}\r\n0\r\nA: b\r\n c\r\n d\r\n e\r\n\r\n"),
     };
+    bool may_join = may_join_lines();
     CLEANUP_ENGINE struct engine *engine = open_engine(10000);
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         CLEANUP_JSON json_object *got = NULL;
         struct failure failure = {0};
         answer_with(rows[i], MIB);
-        cr_expect_eq(call(engine, &got, &failure), BOTTLE_UNAVAILABLE, "row %zu", i);
-        cr_expect_not_null(strstr(failure.message, "GET /v1.41/things/x: "), "row %zu: %s", i,
-                           failure.message);
+        enum bottle_result result = call(engine, &got, &failure);
+        cr_expect(result == BOTTLE_UNAVAILABLE || (result == BOTTLE_OK && may_join), "row %zu: %d",
+                  i, result);
+        cr_expect(result == BOTTLE_OK || strstr(failure.message, "GET /v1.41/things/x: ") != NULL,
+                  "row %zu: %s", i, failure.message);
+        json_object_put(got);
+        got = NULL;
         /* The engine is of use as before. */
         answer_with("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", MIB);
         cr_expect_eq(call(engine, &got, &failure), BOTTLE_OK, "row %zu: %s", i, failure.message);
