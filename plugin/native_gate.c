@@ -172,6 +172,14 @@ static int control_socket_elsewhere(const struct relay_process *relay)
     return error ? -error : visit.connected;
 }
 
+/* From here, or from where its socket is. */
+static int connect_to(const struct relay_process *relay)
+{
+    int connected = control_socket(&relay->target, relay->uid);
+
+    return connected == -ECONNREFUSED ? control_socket_elsewhere(relay) : connected;
+}
+
 static enum bottle_result fail_unreachable(const struct relay_process *relay, const char *why,
                                            struct failure *failure)
 {
@@ -202,9 +210,14 @@ static enum bottle_result connect_found(const struct target *of, struct control_
         return result;
     if (!is_own(&relay) && (geteuid() != 0 || count > 1))
         return fail_unreachable(&relay, "", failure);
-    int connected = control_socket(&relay.target, relay.uid);
-    if (connected == -ECONNREFUSED)
-        connected = control_socket_elsewhere(&relay);
+    int connected = connect_to(&relay);
+    /* One that has just begun has no control socket yet, which takes it some milliseconds. */
+    for (int i = 0; connected < 0 && i < BEGIN_TRIES; i++) {
+        if (wait_readable(relay.fd, BEGIN_PAUSE_MS))
+            return failure_set(failure, BOTTLE_NOT_FOUND, "native:%s:%s has just ended",
+                               relay.target.slug, relay.target.instance);
+        connected = connect_to(&relay);
+    }
     if (connected < 0)
         return fail_unreachable(&relay, strerror(-connected), failure);
     return control_link_open(&relay.target, relay.uid, connected, link, failure);
