@@ -52,10 +52,10 @@ is_patient_for_a_time() {
     socat "UNIX-LISTEN:$socket,mode=666,fork" 'SYSTEM:sleep 1000' &
     listener=$!
     wait_until test -S "$socket"
-    fails_with 'GET /_ping' gate_tool_at "unix://$socket" start "$bottle" mute "$test_dir/root/stage" \
+    fails_with 'GET /_ping' gate_tool_at "unix://$socket" start "$bottle" mute "$test_dir/root/stage-mute" \
         inner outer docker '{"engine_timeout_ms": 700}'
     [ $((SECONDS - begin)) -lt 20 ]
-    fails_with 'timeout' gate_tool_at "unix://$socket" start "$bottle" mute "$test_dir/root/stage" \
+    fails_with 'timeout' gate_tool_at "unix://$socket" start "$bottle" mute "$test_dir/root/stage-mute" \
         inner outer docker '{"engine_timeout_ms": 700}'
     kill "$listener"
 }
@@ -94,7 +94,7 @@ works_over_tcp() {
     socat TCP-LISTEN:2375,bind=127.0.0.1,fork,reuseaddr "UNIX-CONNECT:${real_docker_host#unix://}" &
     listener=$!
     wait_until listens 127.0.0.1:2375
-    gate_tool_at tcp://127.0.0.1 start "$bottle" tcp "$test_dir/root/stage" inner outer docker '{}'
+    gate_tool_at tcp://127.0.0.1 start "$bottle" tcp "$test_dir/root/stage-tcp" inner outer docker '{}'
     gate_tool_at tcp://127.0.0.1:2375 status docker:tcp
     gate_tool_at tcp://127.0.0.1:2375 stop docker:tcp
     kill "$listener"
@@ -128,7 +128,7 @@ END
     wait_until test -S "$socket"
     remove_relay_image
     fails_with 'runs on "zzz' gate_tool_at "unix://$socket" start \
-        "$bottle" arch "$test_dir/root/stage" inner outer docker '{}'
+        "$bottle" arch "$test_dir/root/stage-arch" inner outer docker '{}'
     kill "$listener"
     provide_relay_image
     nothing_is_left

@@ -317,9 +317,12 @@ static bool run_workers(bool (*body)(struct worker *worker))
     return passed;
 }
 
-/* Workers with nothing in common but the plugin. */
+/* Workers with nothing in common but the plugin, each with a stage directory that no slug has had. */
 static void make_workers(const struct bottle_plugin *plugin)
 {
+    static unsigned scenario;
+
+    scenario++;
     for (unsigned i = 0; i < WORKERS; i++) {
         struct worker *worker = &workers[i];
         free(worker->plan);
@@ -327,8 +330,9 @@ static void make_workers(const struct bottle_plugin *plugin)
         *worker =
             (struct worker){.mine = plugin, .other = plugin, .port = (uint16_t)(FIRST_PORT + i)};
         (void)snprintf(worker->slug, sizeof worker->slug, "threads-%d-%u", getpid(), i);
-        (void)snprintf(worker->stage_dir, sizeof worker->stage_dir, "%s/%u", scratch, i);
-        if (mkdir(worker->stage_dir, 0700) && errno != EEXIST) {
+        (void)snprintf(worker->stage_dir, sizeof worker->stage_dir, "%s/%u-%u", scratch, scenario,
+                       i);
+        if (mkdir(worker->stage_dir, 0700)) {
             perror(worker->stage_dir);
             exit(1);
         }

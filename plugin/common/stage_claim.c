@@ -4,6 +4,7 @@
  *
  * The claim is a file with the slug.  It is written under a temporary name and gets its own by link(2), which
  * fails where there is one: so it is never seen half, and of two slugs at the same time one is refused.
+ * Whoever may look into the stage dir may read it: another user than the one who prepared can start.
  */
 #include "stage_claim.h"
 
@@ -63,7 +64,7 @@ static bool write_claim(int stage_fd, const char *slug, uint64_t number)
     (void)snprintf(temporary, sizeof temporary, "%s.%016" PRIx64, STAGE_CLAIM_FILE, number);
     (void)snprintf(line, sizeof line, "%s\n", slug);
     CLEANUP_FD int fd =
-        openat(stage_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        openat(stage_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (fd < 0)
         return false;
     bool named = file_write(fd, line, strlen(line)) && name_claim(stage_fd, temporary) == 0;
