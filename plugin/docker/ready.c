@@ -75,9 +75,14 @@ static bool listens(const char *table, uint16_t port)
 #define FORWARDING_SWITCHES "/proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding"
 #define FORWARDS            "forwards "
 
-static bool forwards_nothing(const char *said)
+static bool forwards(const char *said)
 {
-    return strstr(said, FORWARDS "0") && !strstr(said, FORWARDS "1");
+    while ((said = strstr(said, FORWARDS))) {
+        said += sizeof FORWARDS - 1;
+        if (*said != '0')
+            return true;
+    }
+    return false;
 }
 
 static bool all_listen(const char *table, const struct plan *plan)
@@ -129,13 +134,14 @@ static enum bottle_result wait_for_script(const struct docker_start *start, stru
         }
         if (result != BOTTLE_OK)
             return result;
-        if (!forwards_nothing(table))
+        if (forwards(table))
             return failure_set(
                 failure, BOTTLE_UNAVAILABLE,
                 "container %s forwards packets, so an agent could send through it to "
                 "anywhere: the engine has not applied its sysctls",
                 start->container.name);
-        if (all_listen(table, start->plan))
+        /* Nothing is said where the container ends at this moment; the next look shows. */
+        if (strstr(table, FORWARDS) && all_listen(table, start->plan))
             return BOTTLE_OK;
         wait_pause(CONTAINER_PAUSE_MS);
     } while (wait_now_ms() < end_ms);
