@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LIBRARY_TEXT_SIZE 1024
+#define LIBRARY_TEXT_SIZE 600 /* fits an event also when every byte is escaped with six */
 
 /* A file cannot grow beyond RLIMIT_FSIZE, so there the newest lines are kept within that. */
 static bool note_file_limit(struct relay *relay)
