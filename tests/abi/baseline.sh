@@ -52,9 +52,13 @@ dump() {
 }
 
 # compare OLD NEW: sets changed to whether there is a difference, and writes all to $work/changes.
+# abidiff refuses two formats by their numbers.  It reads either all the same: format 3 differs in what the
+# hashes of types are made of, which serve to find out sooner that two are equal.
 compare() {
-    local status=0
-    abidiff --leaf-changes-only --harmless --no-show-locs "$1" "$2" >"$work/changes" || status=$?
+    local status=0 format
+    format=$(sed -n "1s/.* version='\([^']*\)'.*/\1/p" "$2")
+    sed "1s/ version='[^']*'/ version='$format'/" "$1" >"$work/old.abi"
+    abidiff --leaf-changes-only --harmless --no-show-locs "$work/old.abi" "$2" >"$work/changes" || status=$?
     [ $((status & 3)) -eq 0 ] || die "abidiff $1 $2 fails with status $status" # abidiff(1): its own errors
     changed=$((status != 0))
 }
