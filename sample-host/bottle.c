@@ -101,8 +101,9 @@ static bool add_default_plugins(struct plugins *plugins)
     bool is_build = false;
 
     if (program == NULL)
-        return fail("cannot resolve /proc/self/exe: %s: mount /proc, or name the plugins with --plugin",
-                    strerror(errno));
+        return fail(
+            "cannot resolve /proc/self/exe: %s: mount /proc, or name the plugins with --plugin",
+            strerror(errno));
     *strrchr(program, '/') = '\0';
     for (size_t i = 0; i < sizeof default_plugins / sizeof default_plugins[0]; i++) {
         const struct default_plugin *plugin = &default_plugins[i];
