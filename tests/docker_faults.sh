@@ -478,7 +478,7 @@ provide_engine
 set_up_world
 new_home bottle
 real_docker_host=$DOCKER_HOST
-as root mkdir stage
+as root mkdir stage-mute stage-tcp stage-arch
 for user in root bottle; do
     write_manifest "$user" web "$(entry gitea gitea.example 30009 root "$host_key")"
 done

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 
 static enum bottle_result fail_claim(const char *stage_path, const char *what,
                                      struct failure *failure)
@@ -67,7 +68,8 @@ static bool write_claim(int stage_fd, const char *slug, uint64_t number)
         openat(stage_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (fd < 0)
         return false;
-    bool named = file_write(fd, line, strlen(line)) && name_claim(stage_fd, temporary) == 0;
+    bool named = file_write(fd, line, strlen(line)) && fchmod(fd, 0644) == 0 &&
+                 name_claim(stage_fd, temporary) == 0;
     int error = errno;
     (void)unlinkat(stage_fd, temporary, 0);
     errno = error;
@@ -96,9 +98,7 @@ static enum bottle_result check_claim(int stage_fd, const char *stage_path, cons
 
     *there = found > 0;
     if (found < 0)
-        return failure_set(failure, BOTTLE_CONFLICT,
-                           "stage dir %s: %s is not what prepare makes: remove it",
-                           EXCERPT(stage_path), STAGE_CLAIM_FILE);
+        return fail_claim(stage_path, "read", failure);
     return *there ? check_holder(stage_path, slug, holder, failure) : BOTTLE_OK;
 }
 
