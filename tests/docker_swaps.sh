@@ -32,13 +32,19 @@ state_is() {
     gate_tool status "$1" | grep -F "\"state\":\"$2\""
 }
 
-# use_stage DIR: what the agent reads.  In one copy, which is done when it returns: what a program writes that is
-# executed with a standard input may not be there yet, as with Podman on a busy machine.
+# use_stage DIR: what the agent reads.  What docker cp has put there is not always what the agent finds at once, as
+# with Podman on a busy machine.
 use_stage() {
     mkdir -p "$test_dir/agent"
     cp "$1/known_hosts" "$test_dir/agent/known_hosts"
     printf 'StrictHostKeyChecking no\nLogLevel ERROR\n' | cat - "$1/ssh_config" >"$test_dir/agent/config"
     docker cp "$test_dir/agent/." agent:/root/.ssh/
+    wait_until agent_has config
+    wait_until agent_has known_hosts
+}
+
+agent_has() {
+    docker exec agent cat "/root/.ssh/$1" | cmp -s - "$test_dir/agent/$1"
 }
 
 in_agent() {
