@@ -110,12 +110,12 @@ fails_with() {
     }
 }
 
-# wait_until COMMAND...: passes as soon as the command does; fails when that takes more than 30 seconds.
+# wait_until COMMAND...: passes as soon as the command does; fails when that takes more than 120 seconds, which only a fault can.
 wait_until() {
-    local end=$((SECONDS + 30)) pauses=(0.02 0.02 0.05 0.1)
+    local end=$((SECONDS + 120)) pauses=(0.02 0.02 0.05 0.1)
     until "$@" >/dev/null 2>&1; do
         [ "$SECONDS" -lt "$end" ] || {
-            printf 'not within 30 seconds: %s\n' "$*"
+            printf 'not within 120 seconds: %s\n' "$*"
             return 1
         }
         sleep "${pauses[0]}"
