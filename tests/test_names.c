@@ -160,6 +160,14 @@ static void expect_told(const char *part)
     cr_assert_eq(close(client), 0);
 }
 
+static void expect_told_of_server(const char *did)
+{
+    char part[128];
+
+    (void)snprintf(part, sizeof part, "DNS server %s %s", gate.dns_address, did);
+    expect_told(part);
+}
+
 /* The change is seen by a dial of the next second. */
 static void expect_follows(bool is_way_open)
 {
@@ -288,6 +296,19 @@ Test(names, next_server_after_a_refusal)
 Test(names, next_server_after_a_failure)
 {
     expect_next_server_after(DNS_SERVER_FAILURE, "failed (SERVFAIL)");
+}
+
+/* A label of 255 bytes, which begins with the whole name and a NUL, is not the name. */
+Test(names, answer_to_another_question)
+{
+    static const unsigned char QUESTION[1 + 255 + 5] = "\xff" NAME;
+
+    dns_set(dns, &(struct dns_answer){.result = DNS_SERVER_FAILURE,
+                                      .question = QUESTION,
+                                      .question_length = sizeof QUESTION});
+    replace("/etc/resolv.conf", "nameserver %s\nsearch .\n", gate.dns_address);
+    gate_run(&gate, NAME, PORT, "\"resolve_timeout_ms\": 500");
+    expect_told_of_server("gave no answer");
 }
 
 Test(names, no_server_at_all)

@@ -459,14 +459,15 @@ void lookups_restart(struct relay *relay)
 
 /* ---- what the servers do ---- */
 
-/* True if the packet's question (RFC 1035 §4.1.2) is the name. */
+/* True if the packet's question (RFC 1035 §4.1.2) is the name; a label may hold any byte, also NUL. */
 static bool asks_for(const unsigned char *packet, size_t length, const char *name)
 {
     size_t at = NS_HFIXEDSZ;
 
     while (at < length && packet[at] != 0) {
         size_t label = packet[at++];
-        if (at + label > length || strncasecmp(name, (const char *)packet + at, label) != 0 ||
+        if (label > NS_MAXLABEL || at + label > length || strnlen(name, label) != label ||
+            strncasecmp(name, (const char *)packet + at, label) != 0 ||
             (name[label] != '.' && name[label] != '\0'))
             return false;
         at += label;
