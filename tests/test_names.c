@@ -28,6 +28,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -621,6 +622,43 @@ Test(names, opener_that_is_killed)
     expect_connects();
     json_object_put(gate_event(&gate, "dns-file-replaced", 0));
     expect_no_opener();
+}
+
+static void limit_descriptors(rlim_t count)
+{
+    struct rlimit limit;
+
+    cr_assert_gt(gate.relay, 1);
+    cr_assert_eq(prlimit(gate.relay, RLIMIT_NOFILE, NULL, &limit), 0);
+    limit.rlim_cur = count > 0 ? count : limit.rlim_max;
+    cr_assert_eq(prlimit(gate.relay, RLIMIT_NOFILE, &limit, NULL), 0);
+}
+
+/* The first that is free in the relay. */
+static unsigned int find_free_descriptor(void)
+{
+    char path[64];
+
+    for (unsigned int fd = 0;; fd++) {
+        (void)snprintf(path, sizeof path, "/proc/%d/fd/%u", (int)gate.relay, fd);
+        struct stat unused;
+        if (lstat(path, &unused))
+            return fd;
+    }
+}
+
+/* The only free descriptor is the client's, so what the opener sends is lost; it sends it again. */
+Test(names, files_that_come_when_no_descriptor_is_free)
+{
+    use_server(NOBODY_S);
+    run(NAME);
+    use_server(gate.dns_address);
+    limit_descriptors(find_free_descriptor() + 1);
+    cr_expect_not(connects());
+    limit_descriptors(0);
+    expect_follows(true);
+    cr_expect_eq(gate_count_events(&gate, "dns-opener-ended"), 0);
+    expect_status(find_opener(), "Name:\tssh-gate-opener");
 }
 
 /* One that does not answer is not waited for to the end. */

@@ -55,6 +55,12 @@ static bool note_file(struct dns_file *file, const struct stat *now)
     return !is_same;
 }
 
+void dns_file_forget(struct dns_file *file)
+{
+    file->device = 0;
+    file->inode = 0;
+}
+
 int dns_file_open_changed(struct dns_file *file)
 {
     struct stat now;
@@ -69,6 +75,8 @@ int dns_file_open_changed(struct dns_file *file)
             return fd;
         if (fd >= 0)
             (void)close(fd);
+        else
+            dns_file_forget(file); /* it may be opened the next time */
         return -1;
     }
     return -1;

@@ -8,10 +8,11 @@
  * files that exist, and directories with all below them.  Reading below /etc is reading /etc/shadow
  * where the relay is root's, and what is in /run is nobody's business either.  So before the relay
  * enters its sandbox it makes a process that keeps the right to open files and gives up all else,
- * above all the network.  A peer reaches it through one byte, "look", which it does not even look at.  It
- * answers with the descriptors of those of the two that have changed, and never reads them:
+ * above all the network.  All that it is told is one byte, to look at the two.  It answers with the
+ * descriptors of those that have changed, and never reads them:
  *
- *     relay → opener   one byte
+ *     relay → opener   one byte: LOOK, or LOOK_ANEW, where both count as changed, as the relay had no
+ *                      descriptor free when it was last answered
  *     opener → relay   one byte with a bit for each file that has changed, and their descriptors
  *
  * The relay asks when a dial needs a name, at most once a second; between two of these the process sleeps,
@@ -32,6 +33,8 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <unistd.h>
+
+enum { LOOK = 1, LOOK_ANEW };
 
 /* ---- the process ---- */
 
@@ -56,13 +59,17 @@ static bool send_changed(struct dns_file files[DNS_FILES], int socket_fd)
 
 static void serve(struct dns_file files[DNS_FILES])
 {
-    char look;
+    unsigned char look;
 
     for (;;) {
         ssize_t received = recv(STDIN_FILENO, &look, sizeof look, 0);
         if (received < 0 && errno == EINTR)
             continue;
-        if (received <= 0 || !send_changed(files, STDIN_FILENO))
+        if (received <= 0)
+            return;
+        for (enum dns_file_index i = DNS_HOSTS; look == LOOK_ANEW && i < DNS_FILES; i++)
+            dns_file_forget(&files[i]);
+        if (!send_changed(files, STDIN_FILENO))
             return;
     }
 }
@@ -92,13 +99,14 @@ static void note_no_opener(struct relay *relay, const char *why)
     event_notice(relay, "dns-opener-ended", message);
 }
 
-static void lose_opener(struct relay *relay)
+/* error: an errno value; 0: the process has ended */
+static void lose_opener(struct relay *relay, int error)
 {
     struct resolver *resolver = &relay->resolver;
 
     (void)close(resolver->opener.fd);
     resolver->opener.fd = -1;
-    note_no_opener(relay, "has ended");
+    note_no_opener(relay, error ? strerror(error) : "has ended");
 }
 
 /* fds: one for each bit of changed. */
@@ -131,10 +139,11 @@ static void opener_ready(struct watch *watch, uint32_t events)
     ssize_t received = receive_with_fds(watch->fd, &changed, sizeof changed, fds, &count);
     if (received < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (received <= 0)
-        lose_opener(relay);
-    else
+    resolver->look_anew = received < 0 && errno == EMFILE;
+    if (received > 0)
         take_changed(relay, changed, fds, count);
+    else if (!resolver->look_anew)
+        lose_opener(relay, received < 0 ? errno : 0);
     resolver->look = LOOK_NONE;
     timer_stop(&resolver->look_timer);
     lookups_go_on(relay);
@@ -191,10 +200,10 @@ bool dns_opener_watch(struct relay *relay)
 
 bool dns_opener_ask(struct relay *relay)
 {
-    static const char LOOK = 1;
+    const unsigned char look = relay->resolver.look_anew ? LOOK_ANEW : LOOK;
     int fd = relay->resolver.opener.fd;
 
-    return fd >= 0 && send(fd, &LOOK, sizeof LOOK, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof LOOK;
+    return fd >= 0 && send(fd, &look, sizeof look, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof look;
 }
 
 void dns_opener_stop(struct relay *relay)

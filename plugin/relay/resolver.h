@@ -68,6 +68,8 @@ void dns_files_open(struct relay *relay);
 void dns_files_read(struct relay *relay, enum dns_file_index index);
 /* By path: a descriptor if the file is another or has changed since this was last called, else -1. */
 int dns_file_open_changed(struct dns_file *file);
+/* It counts as changed when it is next looked at. */
+void dns_file_forget(struct dns_file *file);
 /* By descriptor: true if it has changed; an event says once that it was replaced by another. */
 bool dns_file_changed(struct relay *relay, struct dns_file *file);
 
@@ -106,6 +108,7 @@ struct resolver {
     char own_domain[256]; /* this machine's; empty: none */
     struct dns_file files[DNS_FILES];
     struct watch opener; /* fd -1: there is none */
+    bool look_anew;      /* what it sent last could not be taken */
     enum look look;
     int64_t looked_ms; /* when the files were last looked at */
     struct timer look_timer;
@@ -153,6 +156,7 @@ void lookups_restart(struct relay *relay);
 /* The server's answer, which c-ares may pass over, to whom it may concern. */
 void lookups_note_answer(struct relay *relay, int server, const unsigned char *packet,
                          size_t length);
+/* Of all lookups, as they share sockets; to one that got an answer of the server, that is what it did. */
 void lookups_note_unreachable(struct relay *relay, int server, int error);
 
 #endif
