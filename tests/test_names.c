@@ -243,6 +243,15 @@ Test(names, name_itself_after_a_refusal_in_a_domain)
     expect_search_after(DNS_REFUSED, "nas", "nas");
 }
 
+/* What a server did for one name is not what it does for the next. */
+Test(names, reason_of_the_name_that_is_asked_for)
+{
+    dns_set(dns, &(struct dns_answer){.others = DNS_SERVER_FAILURE, .silent_to = "nas.b.example"});
+    replace("/etc/resolv.conf", "nameserver %s\nsearch a.example b.example\n", gate.dns_address);
+    gate_run(&gate, "nas", PORT, "\"resolve_timeout_ms\": 500");
+    expect_told_of_server("gave no answer");
+}
+
 Test(names, ndots)
 {
     dns_set(dns, &(struct dns_answer){.a = gate.upstream_address, .others = DNS_OK});

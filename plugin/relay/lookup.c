@@ -53,7 +53,7 @@ struct lookup {
     size_t next_domain;
     enum outcome as_is_first, worst; /* of the name tried first as it is; of the others */
     char name[RELAY_HOST_SIZE];      /* that is being asked for */
-    /* What each server did: 0 nothing yet, an RCODE, or a negative errno value. */
+    /* What each server did, asked for that name: 0 nothing yet, an RCODE, or a negative errno value. */
     int servers[RESOLVER_MAX_SERVERS];
 };
 
@@ -325,6 +325,7 @@ static void ask(struct lookup *lookup)
 
     /* Both count before the first can be answered, so the lookup is still there for the second. */
     lookup->open = no_aaaa ? 1 : FAMILIES;
+    memset(lookup->servers, 0, sizeof lookup->servers);
     lookup->questions[IPV6].status = ARES_ENODATA;
     if (!no_aaaa)
         resolver_ask(lookup->relay, lookup->name, AF_INET6, answered, &lookup->questions[IPV6]);
@@ -358,7 +359,6 @@ static void begin(struct lookup *lookup)
     lookup->tried_as_is = lookup->past_domains = lookup->taken_back = false;
     lookup->next_domain = 0;
     lookup->as_is_first = lookup->worst = NOT_TRIED;
-    memset(lookup->servers, 0, sizeof lookup->servers);
     (void)next_name(lookup); /* there is one at least */
     ask(lookup);
 }
@@ -491,12 +491,12 @@ void lookups_note_answer(struct relay *relay, int server, const unsigned char *p
     if (length < NS_HFIXEDSZ)
         return;
     int rcode = packet[3] & 0xf;
-    if (rcode == ns_r_noerror || rcode == ns_r_nxdomain)
-        return;
+    bool is_answer = rcode == ns_r_noerror || rcode == ns_r_nxdomain;
     for (struct list_node *node = asking->next; node != asking; node = node->next) {
         struct lookup *lookup = container_of(node, struct lookup, node);
-        if (asks_for(packet, length, lookup->name))
-            lookup->servers[server] = rcode;
+        /* An answer for one family leaves a failure for the other what it is. */
+        if (asks_for(packet, length, lookup->name) && (!is_answer || lookup->servers[server] < 0))
+            lookup->servers[server] = is_answer ? 0 : rcode;
     }
 }
 
@@ -504,6 +504,9 @@ void lookups_note_unreachable(struct relay *relay, int server, int error)
 {
     struct list_node *asking = &relay->resolver.asking;
 
-    for (struct list_node *node = asking->next; node != asking; node = node->next)
-        container_of(node, struct lookup, node)->servers[server] = -error;
+    for (struct list_node *node = asking->next; node != asking; node = node->next) {
+        struct lookup *lookup = container_of(node, struct lookup, node);
+        if (lookup->servers[server] <= 0)
+            lookup->servers[server] = -error;
+    }
 }
