@@ -76,6 +76,11 @@ leaves_asprintf_alone() {
     status_is 1 grep -E ' (__)?asprintf(_chk)?(@|$)' <<<"$symbols"
 }
 
+# json-c's own seed prints on the host's standard error where getrandom(2) is denied.
+has_a_silent_seed() {
+    status_is 1 grep -c 'error from getrandom' "$1"
+}
+
 # In a root directory that holds nothing else.
 runs_alone() {
     mkdir "$test_dir/empty"
@@ -88,6 +93,8 @@ check 'the same of pipelock.so' exports_only_the_entry "$BUILD_DIR/sample-host/p
 check 'it serves a host that exports the same names' serves_a_crowded_host
 check 'nothing in the plugin calls asprintf(3)' leaves_asprintf_alone "$plugin"
 check 'the same of pipelock.so' leaves_asprintf_alone "$BUILD_DIR/sample-host/pipelock.so"
+check 'a host without random numbers reads nothing of it' has_a_silent_seed "$plugin"
+check 'the same of pipelock.so' has_a_silent_seed "$BUILD_DIR/sample-host/pipelock.so"
 check 'the plugin holds the relay' extract_relay
 if nm -D "$plugin" | grep __asan_init >/dev/null; then # -q would leave early, and nm would fail
     printf 'skipped: with AddressSanitizer the relay cannot be static\n'

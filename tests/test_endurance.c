@@ -160,7 +160,7 @@ Test(endurance, an_hour_in_two_minutes)
     long grown_kib = process_memory_kib(gate.relay, "VmRSS") - memory_kib;
     cr_expect(SANITIZED || grown_kib < MEMORY_SLACK_KIB, "the relay's memory grew by %ld KiB",
               grown_kib);
-    cr_expect_eq(gate_count_descriptors(&gate), descriptors);
+    gate_expect_descriptors(&gate, descriptors);
     printf("FIGURE the relay's memory after %jd sessions of all kinds, against %d rounds of %d: "
            "%+ld KiB of %ld KiB\n",
            (intmax_t)gate_sum(&gate, "connections_total"), WARM_UP, ROUNDS, grown_kib, memory_kib);

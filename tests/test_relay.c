@@ -418,7 +418,7 @@ Test(relay, more_slow_readers_than_pipes_lose_nothing)
     for (size_t i = 0; i < PAIRS; i++)
         tcp_close(&pairs[i]);
     gate_wait_for_status(&gate, "connections_now", 0);
-    cr_expect_eq(gate_count_descriptors(&gate), descriptors);
+    gate_expect_descriptors(&gate, descriptors);
 }
 
 Test(relay, sizes_around_the_buffers_both_ways_at_once)

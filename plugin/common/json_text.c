@@ -24,6 +24,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
+#include <time.h>
 
 struct scan {
     const char *what;
@@ -489,4 +491,20 @@ bool text_is_printable(const char *text, size_t length)
         length -= sequence;
     }
     return true;
+}
+
+/*
+ * The seed of json-c's hash tables, in place of its own function of this name (random_seed.c), which prints on
+ * standard error where getrandom(2) is denied: that is the host's.  Then the clock has to do.
+ */
+int json_c_get_random_seed(void);
+int json_c_get_random_seed(void)
+{
+    struct timespec now = {0};
+    int seed;
+
+    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) == (ssize_t)sizeof seed)
+        return seed;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int)(now.tv_nsec ^ now.tv_sec);
 }
