@@ -211,6 +211,14 @@ Test(names, search_list)
     expect_connects();
 }
 
+Test(names, search_list_with_dots_before_the_domains)
+{
+    replace("/etc/resolv.conf", "nameserver %s\nsearch .other.example .example.\n",
+            gate.dns_address);
+    run("gitea");
+    expect_connects();
+}
+
 /* A name with a dot is tried as it is first, and then in the domains. */
 static void expect_search_after(enum dns_result others, const char *host, const char *name)
 {
@@ -475,52 +483,7 @@ Test(names, hosts_that_is_replaced)
     cr_expect_eq(gate_count_events(&gate, "dns-file-replaced"), 0);
 }
 
-/* ---- the files of a network namespace ---- */
-
-/* Makes this network known by a name, as ip-netns(8) does. */
-static void name_network(void)
-{
-    cr_assert_eq(mount("tmpfs", "/run", "tmpfs", 0, NULL), 0);
-    cr_assert_eq(mkdir("/run/netns", 0755), 0);
-    cr_assert_eq(mkdir("/etc/netns", 0755), 0);
-    cr_assert_eq(mkdir("/etc/netns/" NETNS, 0755), 0);
-    int fd = open("/run/netns/" NETNS, O_CREAT | O_CLOEXEC | O_RDONLY, 0444);
-    cr_assert_geq(fd, 0);
-    cr_assert_eq(close(fd), 0);
-    cr_assert_eq(mount("/proc/self/ns/net", "/run/netns/" NETNS, NULL, MS_BIND, NULL), 0, "%m");
-}
-
-static void run_in_netns(const char *path)
-{
-    const struct gate_entry entry = {.alias = "upstream", .host = NAME, .port = PORT};
-
-    gate_prepare(&gate, &entry, 1);
-    gate_set_networks(&gate, gate.address, path);
-    gate_start(&gate, OPTIONS);
-}
-
-Test(names, resolv_conf_of_the_egress_namespace)
-{
-    name_network();
-    use_server(NOBODY_S);
-    replace("/etc/netns/" NETNS "/resolv.conf", "nameserver %s\n", gate.dns_address);
-    run_in_netns("/run/netns/" NETNS);
-    expect_connects();
-}
-
-/* hosts is the machine's until the namespace has its own. */
-Test(names, hosts_of_the_egress_namespace)
-{
-    name_network();
-    use_server(NOBODY_S);
-    replace("/etc/hosts", "127.0.0.1 localhost\n");
-    run_in_netns("/var/run/netns/" NETNS);
-    cr_expect_not(connects());
-    replace("/etc/netns/" NETNS "/hosts", "%s %s\n", gate.upstream_address, NAME);
-    expect_follows(true);
-}
-
-/* ---- the process that opens the files ---- */
+/* ---- finding the process that opens the files ---- */
 
 /* The children of the relay, as /proc has them: numbers, a space behind each. */
 static void read_children(char children[64])
@@ -577,6 +540,72 @@ static void expect_status(pid_t pid, const char *expected)
     cr_assert_eq(fclose(file), 0);
     cr_expect(found, "%s has no line that begins with \"%s\"", path, expected);
 }
+
+/* ---- the files of a network namespace ---- */
+
+/* Makes this network known by a name, as ip-netns(8) does. */
+static void name_network(void)
+{
+    cr_assert_eq(mount("tmpfs", "/run", "tmpfs", 0, NULL), 0);
+    cr_assert_eq(mkdir("/run/netns", 0755), 0);
+    cr_assert_eq(mkdir("/etc/netns", 0755), 0);
+    cr_assert_eq(mkdir("/etc/netns/" NETNS, 0755), 0);
+    int fd = open("/run/netns/" NETNS, O_CREAT | O_CLOEXEC | O_RDONLY, 0444);
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(close(fd), 0);
+    cr_assert_eq(mount("/proc/self/ns/net", "/run/netns/" NETNS, NULL, MS_BIND, NULL), 0, "%m");
+}
+
+static void run_in_netns(const char *path)
+{
+    const struct gate_entry entry = {.alias = "upstream", .host = NAME, .port = PORT};
+
+    gate_prepare(&gate, &entry, 1);
+    gate_set_networks(&gate, gate.address, path);
+    gate_start(&gate, OPTIONS);
+}
+
+Test(names, resolv_conf_of_the_egress_namespace)
+{
+    name_network();
+    use_server(NOBODY_S);
+    replace("/etc/netns/" NETNS "/resolv.conf", "nameserver %s\n", gate.dns_address);
+    run_in_netns("/run/netns/" NETNS);
+    expect_connects();
+}
+
+/* The message names the file that was followed. */
+Test(names, egress_namespace_file_that_nobody_sees_replaced)
+{
+    name_network();
+    use_server(NOBODY_S);
+    replace("/etc/netns/" NETNS "/resolv.conf", "nameserver %s\n", gate.dns_address);
+    run_in_netns("/run/netns/" NETNS);
+    expect_connects();
+    signal_opener(find_opener(), SIGKILL);
+    json_object_put(gate_event(&gate, "dns-opener-ended", 0));
+    replace("/etc/netns/" NETNS "/resolv.conf", "nameserver %s\n", NOBODY_S);
+    sleep_ms(1100); /* than the files are not looked at */
+    expect_connects();
+    struct json_object *event = gate_event(&gate, "dns-file-replaced", 0);
+    expect_part(json_object_to_json_string_ext(event, JSON_C_TO_STRING_NOSLASHESCAPE),
+                "/etc/netns/" NETNS "/resolv.conf was replaced");
+    json_object_put(event);
+}
+
+/* hosts is the machine's until the namespace has its own. */
+Test(names, hosts_of_the_egress_namespace)
+{
+    name_network();
+    use_server(NOBODY_S);
+    replace("/etc/hosts", "127.0.0.1 localhost\n");
+    run_in_netns("/var/run/netns/" NETNS);
+    cr_expect_not(connects());
+    replace("/etc/netns/" NETNS "/hosts", "%s %s\n", gate.upstream_address, NAME);
+    expect_follows(true);
+}
+
+/* ---- the process that opens the files ---- */
 
 Test(names, opener_has_nothing_but_its_socket)
 {
@@ -679,5 +708,15 @@ Test(names, opener_that_hangs)
     signal_opener(opener, SIGSTOP);
     expect_connects();
     expect_connects();
+    signal_opener(opener, SIGCONT);
+}
+
+Test(names, reason_when_the_opener_hangs)
+{
+    use_server(gate.dns_address);
+    gate_run(&gate, NAME, PORT, "\"resolve_timeout_ms\": 100");
+    pid_t opener = find_opener();
+    signal_opener(opener, SIGSTOP);
+    expect_told("no answer within 100 ms: /etc/hosts and /etc/resolv.conf have not been looked at");
     signal_opener(opener, SIGCONT);
 }

@@ -71,8 +71,10 @@ int dns_file_open_changed(struct dns_file *file)
         if (!note_file(file, &now))
             return -1;
         int fd = open(file->paths[i], DNS_FILE_FLAGS);
-        if (fd >= 0 && !fstat(fd, &now) && S_ISREG(now.st_mode))
+        if (fd >= 0 && !fstat(fd, &now) && S_ISREG(now.st_mode)) {
+            file->followed = i;
             return fd;
+        }
         if (fd >= 0)
             (void)close(fd);
         else
@@ -93,7 +95,7 @@ bool dns_file_changed(struct relay *relay, struct dns_file *file)
         file->replaced = true;
         (void)snprintf(message, sizeof message,
                        "%s was replaced; the gate goes on with what it said before",
-                       file->paths[DNS_FILE_PATHS - 1]);
+                       file->paths[file->followed]);
         event_notice(relay, "dns-file-replaced", message);
     }
     return note_file(file, &now);
@@ -210,6 +212,7 @@ static void take_domains(struct resolv_conf *conf, char **rest, bool only_one)
     if (!domain)
         return;
     do {
+        domain += domain[0] == '.' && domain[1]; /* as glibc does */
         size_t length = strlen(domain);
         if (length > 1 && domain[length - 1] == '.')
             length--;
@@ -281,7 +284,7 @@ static void read_resolv_conf(struct relay *relay)
         resolver->conf.server_count = 1;
     if (relay->config.dns_server_count > 0)
         keep_servers(&resolver->conf, &before);
-    if (resolver->channel && !has_servers(&resolver->conf, &before))
+    if (resolver->channel && (resolver->servers_pending || !has_servers(&resolver->conf, &before)))
         resolver_use_servers(relay);
 }
 

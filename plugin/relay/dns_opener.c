@@ -13,7 +13,8 @@
  *
  *     relay → opener   one byte: LOOK, or LOOK_ANEW, where both count as changed, as the relay had no
  *                      descriptor free when it was last answered
- *     opener → relay   one byte with a bit for each file that has changed, and their descriptors
+ *     opener → relay   one byte with a bit for each file that has changed, and above these one for
+ *                      each that is the egress namespace's; and their descriptors
  *
  * The relay asks when a dial needs a name, at most once a second; between two of these the process sleeps,
  * and having been made before the relay had much memory, it has next to none.  It ends when the relay does.  Should it
@@ -49,6 +50,8 @@ static bool send_changed(struct dns_file files[DNS_FILES], int socket_fd)
         if (fd < 0)
             continue;
         changed |= (unsigned char)(1u << i);
+        if (files[i].followed == 0)
+            changed |= (unsigned char)(1u << (i + DNS_FILES));
         fds[count++] = fd;
     }
     bool sent = send_with_fds(socket_fd, &changed, sizeof changed, fds, count);
@@ -109,7 +112,7 @@ static void lose_opener(struct relay *relay, int error)
     note_no_opener(relay, error ? strerror(error) : "has ended");
 }
 
-/* fds: one for each bit of changed. */
+/* fds: one for each file that has changed. */
 static void take_changed(struct relay *relay, unsigned char changed, const int *fds, size_t count)
 {
     size_t used = 0;
@@ -121,6 +124,7 @@ static void take_changed(struct relay *relay, unsigned char changed, const int *
         if (file->fd >= 0)
             (void)close(file->fd);
         file->fd = fds[used++];
+        file->followed = changed & 1u << (i + DNS_FILES) ? 0 : 1;
         dns_files_read(relay, i);
     }
     while (used < count)

@@ -101,6 +101,11 @@ void lookup_describe(const struct lookup *lookup, char text[LOOKUP_ERROR_SIZE])
     const struct resolv_conf *conf = &lookup->relay->resolver.conf;
     size_t length = (size_t)snprintf(text, LOOKUP_ERROR_SIZE, "DNS server ");
 
+    if (!lookup->name[0]) { /* it has not begun */
+        (void)snprintf(text, LOOKUP_ERROR_SIZE,
+                       "/etc/hosts and /etc/resolv.conf have not been looked at yet");
+        return;
+    }
     for (size_t i = 0; i < conf->server_count; i++) {
         char server[DNS_SERVER_TEXT_SIZE], did[160];
         (void)dns_server_text(&conf->servers[i], server);
@@ -389,6 +394,8 @@ static bool has_to_wait(struct relay *relay)
     if (!is_due || resolver->look != LOOK_NONE)
         return resolver->look == LOOK_ASKED;
     resolver->looked_ms = relay->loop.now_ms;
+    if (resolver->servers_pending)
+        resolver_use_servers(relay);
     if (!dns_opener_ask(relay)) {
         look_at_files(relay);
         return false;

@@ -247,26 +247,30 @@ static bool set_servers(struct relay *relay, char message[RELAY_MESSAGE_SIZE])
                                    i > 0 ? "," : "", address_text(&stand_in, text));
     }
     int error = ares_set_servers_ports_csv(resolver->channel, servers);
-    if (error)
+    resolver->servers_pending = error != 0;
+    if (error) {
+        resolver->generation--;
         (void)snprintf(message, RELAY_MESSAGE_SIZE, "c-ares does not take the DNS servers: %s",
                        ares_strerror(error));
+    }
     return error == 0;
 }
 
 void resolver_use_servers(struct relay *relay)
 {
     char message[RELAY_MESSAGE_SIZE];
+    bool was_pending = relay->resolver.servers_pending;
 
     /* c-ares changes its servers only while it asks nothing. */
     relay->resolver.restarting = true;
     ares_cancel(relay->resolver.channel);
     relay->resolver.restarting = false;
-    if (!set_servers(relay, message))
+    if (!set_servers(relay, message) && !was_pending)
         event_notice(relay, "resolver-unchanged", message);
     lookups_restart(relay);
 }
 
-static bool take_configured_servers(struct relay *relay, char message[RELAY_MESSAGE_SIZE])
+bool resolver_configure(struct relay *relay, char message[RELAY_MESSAGE_SIZE])
 {
     const struct relay_config *config = &relay->config;
 
@@ -319,8 +323,6 @@ bool resolver_init(struct relay *relay, char message[RELAY_MESSAGE_SIZE])
     for (size_t i = 0; i < RESOLVER_MAX_SOCKETS; i++)
         resolver->sockets[i] = (struct resolver_socket){
             .watch = {.fd = -1, .ready = socket_ready}, .relay = relay, .fd = -1};
-    if (!take_configured_servers(relay, message))
-        return false;
     dns_files_open(relay);
     int error = make_channel(relay);
     if (error) {

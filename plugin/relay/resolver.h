@@ -37,6 +37,7 @@ enum dns_file_index { DNS_HOSTS, DNS_RESOLV_CONF, DNS_FILES };
 
 struct dns_file {
     char paths[DNS_FILE_PATHS][DNS_PATH_SIZE]; /* the first that is there counts; empty: none */
+    size_t followed;                           /* the path that fd was opened by */
     int fd;                                    /* -1: it was never there */
     /* What was last seen of it; device and inode 0: nothing. */
     dev_t device;
@@ -103,6 +104,7 @@ struct resolver {
     ares_channel channel;
     struct resolv_conf conf;
     unsigned int generation; /* of the servers */
+    bool servers_pending;    /* c-ares did not take those of conf; it is offered them again */
     bool restarting;         /* the questions are taken back, to be asked of other servers */
     struct resolver_socket sockets[RESOLVER_MAX_SOCKETS];
     char own_domain[256]; /* this machine's; empty: none */
@@ -115,7 +117,9 @@ struct resolver {
     struct list_node waiting, asking; /* lookups */
 };
 
-/* Returns false, with a message, when c-ares cannot be set up. */
+/* The servers of the start options; false, with a message: one of them is none. */
+bool resolver_configure(struct relay *relay, char message[RELAY_MESSAGE_SIZE]);
+/* After that.  Returns false, with a message, when c-ares cannot be set up. */
 bool resolver_init(struct relay *relay, char message[RELAY_MESSAGE_SIZE]);
 /* Asks the servers of resolver.conf from here on, also what was asked already. */
 void resolver_use_servers(struct relay *relay);
@@ -146,7 +150,7 @@ struct lookup *lookup_new(struct relay *relay, const struct upstream *upstream,
 void lookup_start(struct lookup *lookup);
 /* No more answers. */
 void lookup_forget(struct lookup *lookup);
-/* What the servers did, of a lookup that takes too long: "DNS server 10.0.0.1 gave no answer". */
+/* What a lookup that takes too long waits for: "DNS server 10.0.0.1 gave no answer". */
 void lookup_describe(const struct lookup *lookup, char text[LOOKUP_ERROR_SIZE]);
 
 /* The files have been looked at: what waited for that goes on. */

@@ -350,8 +350,9 @@ static bool start_loop(struct relay *relay, struct setup_reply *reply)
     limits_init(&relay->limits, relay, NULL);
     for (size_t i = 0; i < relay->upstream_count; i++)
         limits_init(&relay->upstreams[i].limits, relay, &relay->upstreams[i]);
-    if (!resolver_init(relay, reply->message)) {
-        reply->result = BOTTLE_INVALID;
+    bool is_valid = resolver_configure(relay, reply->message);
+    if (!is_valid || !resolver_init(relay, reply->message)) {
+        reply->result = is_valid ? BOTTLE_INTERNAL : BOTTLE_INVALID;
         return false;
     }
     if (!share_descriptors(relay) || !event_log_set_up(relay) || !watch_signals(relay) ||

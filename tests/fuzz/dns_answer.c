@@ -50,7 +50,8 @@ static void set_up(void)
     (void)snprintf(relay.config.dns_servers[0], sizeof relay.config.dns_servers[0], "127.0.0.1:%u",
                    ntohs(address.sin_port));
     dns_opener_start(&relay);
-    REQUIRE(!loop_init(&relay.loop) && resolver_init(&relay, message));
+    REQUIRE(!loop_init(&relay.loop) && resolver_configure(&relay, message) &&
+            resolver_init(&relay, message));
     relay.resolver.conf.search[0] = '\0';
     relay.upstreams[0].from_hosts.count = 0;
     relay.resolver.looked_ms = INT64_MAX; /* the files never again */
