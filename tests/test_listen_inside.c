@@ -191,6 +191,26 @@ Test(listen_inside, refuses_packets_of_another_length)
     }
 }
 
+/* A packet without a byte is read as the end of file is, except that it can have a descriptor. */
+static void send_empty_with_fd(void)
+{
+    cr_assert(send_with_fds(reports[1], "", 0, &sockets[0], 1), "%m");
+}
+
+Test(listen_inside, refuses_an_empty_packet_with_a_descriptor_in_place_of_a_report)
+{
+    send_empty_with_fd();
+    expect_refused("sent what it must not");
+}
+
+Test(listen_inside, refuses_an_empty_packet_with_a_descriptor_in_place_of_the_end)
+{
+    report_entry();
+    report_sockets(0, WANTED);
+    send_empty_with_fd();
+    expect_refused("more than it must");
+}
+
 Test(listen_inside, notices_an_early_end)
 {
     report_entry();

@@ -19,7 +19,8 @@
  *                             is wanted, in that order       that namespace, non-blocking
  *     end of file
  *
- * A report of an error has no descriptor and is the last, except that the namespace may have no IPv6.
+ * A report of an error has no descriptor and is the last, except that the namespace may have no IPv6.  A packet
+ * without a byte looks like the end of file, but for descriptors that come with it.
  */
 #include "setup.h"
 
@@ -183,7 +184,7 @@ static bool receive_report(int report_fd, uint32_t number, int *error, int *fd,
 
     if (received < 0 && errno != EMSGSIZE)
         return setup_fail_errno(reply, "a report of the process in the agent's namespace");
-    if (received == 0)
+    if (received == 0 && count == 0)
         return fail_helper(reply, "ended early");
     bool is_expected = received == (ssize_t)sizeof report && report.number == number &&
                        report.error >= 0 && report.error <= MAX_ERRNO;
@@ -244,7 +245,7 @@ bool listeners_receive(struct relay *relay, int report_fd, const struct wanted_l
     for (size_t i = 0; i < count; i++)
         if (!receive_listener(relay, report_fd, REPORT_LISTENERS + (uint32_t)i, &wanted[i], reply))
             return false;
-    if (receive_with_fds(report_fd, &more, sizeof more, fds, &fd_count) == 0)
+    if (receive_with_fds(report_fd, &more, sizeof more, fds, &fd_count) == 0 && fd_count == 0)
         return true;
     close_fds(fds, fd_count);
     return fail_helper(reply, "sent more than it must");
