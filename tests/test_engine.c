@@ -254,8 +254,8 @@ Test(engine, a_header_that_goes_on_in_a_second_line_is_an_error)
         "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n d\r\n e\r\nContent-Length: 2\r\n\r\n{}",
         "HTTP/1.1 200 OK\r\n a: b\r\n\tc: d\r\n\te: f\r\nContent-Length: 2\r\n\r\n{}",
         "HTTP/1.1 200 OK\r\nA: b\r\n \r\n \r\n \r\nContent-Length: 2\r\n\r\n{}",
-        "HTTP/1.1 103 Hints\r\nA: b\r\n c\r\n d\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: "
-        "2\r\n\r\n{}",
+        ("HTTP/1.1 103 Hints\r\nA: b\r\n c\r\n d\r\n\r\n"
+         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"),
         (CHUNKED "2\r\n{}\r\n0\r\nA: b\r\n c\r\n d\r\n e\r\n\r\n"),
     };
     bool may_join = may_join_lines();

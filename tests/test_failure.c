@@ -37,6 +37,7 @@ Test(failure, escapes_what_is_not_printable)
         {"\x7f", "\\x7f"},
         {"\xc2\x9b", "\\xc2\\x9b"}, /* U+009B, CSI */
         {"\xc2\xa0", "\xc2\xa0"},
+        /* NOLINTBEGIN(misc-misleading-bidirectional): they are what is to be escaped */
         {"a\xe2\x80\xae"
          "b",
          "a\\xe2\\x80\\xae"
@@ -44,6 +45,7 @@ Test(failure, escapes_what_is_not_printable)
         {"\xd8\x9c", "\\xd8\\x9c"},
         {"\xe2\x80\x8e\xe2\x80\x8f", "\\xe2\\x80\\x8e\\xe2\\x80\\x8f"},
         {"\xe2\x80\xa8\xe2\x80\xaa", "\\xe2\\x80\\xa8\\xe2\\x80\\xaa"},
+        /* NOLINTEND(misc-misleading-bidirectional) */
         {"\xe2\x81\xa6\xe2\x81\xa9", "\\xe2\\x81\\xa6\\xe2\\x81\\xa9"},
         {"\xe2\x80\xa7\xe2\x80\xaf", "\xe2\x80\xa7\xe2\x80\xaf"},
         {"caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x94\x91", "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x94\x91"},

@@ -68,6 +68,6 @@ ssize_t receive_with_fds(int socket_fd, void *packet, size_t size, int fds[FD_PA
     while (*count > 0)
         (void)close(fds[--*count]);
     /* The kernel does not say why it left descriptors out; nobody sends more than FD_PASSING_MAX. */
-    errno = message.msg_flags & MSG_TRUNC ? EMSGSIZE : EMFILE;
+    errno = (message.msg_flags & MSG_TRUNC) ? EMSGSIZE : EMFILE;
     return -1;
 }

@@ -124,7 +124,7 @@ static void take_changed(struct relay *relay, unsigned char changed, const int *
         if (file->fd >= 0)
             (void)close(file->fd);
         file->fd = fds[used++];
-        file->followed = changed & 1u << (i + DNS_FILES) ? 0 : 1;
+        file->followed = (changed & 1u << (i + DNS_FILES)) ? 0 : 1;
         dns_files_read(relay, i);
     }
     while (used < count)
