@@ -33,6 +33,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { LOOK = 1, LOOK_ANEW };
@@ -109,6 +110,8 @@ static void lose_opener(struct relay *relay, int error)
 
     (void)close(resolver->opener.fd);
     resolver->opener.fd = -1;
+    /* It may have ended while SIGCHLD was not ignored. */
+    (void)waitpid(resolver->opener_pid, NULL, WNOHANG);
     note_no_opener(relay, error ? strerror(error) : "has ended");
 }
 
@@ -167,9 +170,7 @@ static bool make_opener(struct relay *relay)
 {
     int pair[2];
 
-    /* Nobody need wait for it. */
-    if (signal(SIGCHLD, SIG_IGN) == SIG_ERR ||
-        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
         return false;
     pid_t pid = fork();
     if (pid == 0) {
@@ -184,6 +185,7 @@ static bool make_opener(struct relay *relay)
         return false;
     }
     relay->resolver.opener.fd = pair[0];
+    relay->resolver.opener_pid = pid;
     return true;
 }
 
@@ -199,7 +201,12 @@ bool dns_opener_watch(struct relay *relay)
 {
     struct watch *opener = &relay->resolver.opener;
 
-    return opener->fd < 0 || !loop_add(&relay->loop, opener, EPOLLIN);
+    /*
+     * Once it serves, the relay does not wait for it: should it end, nothing is left.  Not before: the helper
+     * of listen_inside.c is a child that must stay until it is waited for.
+     */
+    return opener->fd < 0 ||
+           (signal(SIGCHLD, SIG_IGN) != SIG_ERR && !loop_add(&relay->loop, opener, EPOLLIN));
 }
 
 bool dns_opener_ask(struct relay *relay)
@@ -213,12 +220,19 @@ bool dns_opener_ask(struct relay *relay)
 void dns_opener_stop(struct relay *relay)
 {
     static const struct timeval LIMIT = {.tv_sec = 1};
-    int fd = relay->resolver.opener.fd;
+    const struct resolver *resolver = &relay->resolver;
+    int fd = resolver->opener.fd;
+    ssize_t received;
     char rest;
 
-    if (fd < 0 || shutdown(fd, SHUT_WR) ||
+    if (resolver->opener_pid == 0 || fd < 0 || shutdown(fd, SHUT_WR) ||
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &LIMIT, sizeof LIMIT))
         return;
-    while (recv(fd, &rest, sizeof rest, 0) > 0)
-        ;
+    do {
+        received = recv(fd, &rest, sizeof rest, 0);
+    } while (received > 0);
+    /* It has closed all and is about to end.  Were the relay to end before it, it would fall to a host that is a
+     * subreaper.  Where SIGCHLD is ignored, this returns when it is gone. */
+    if (received == 0)
+        (void)waitpid(resolver->opener_pid, NULL, 0);
 }

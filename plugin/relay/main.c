@@ -164,8 +164,10 @@ int main(int argc, char **argv)
     if (argc > 2 && strcmp(argv[1], "control") == 0)
         return control_command(argc - 2, argv + 2);
     relay.events_fd = STDERR_FILENO;
-    if (!set_up(&relay, argc, argv))
+    if (!set_up(&relay, argc, argv)) {
+        dns_opener_stop(&relay);
         return EXIT_FAILURE;
+    }
     serve(&relay);
     return EXIT_SUCCESS;
 }

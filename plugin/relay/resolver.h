@@ -111,6 +111,7 @@ struct resolver {
     struct dns_file files[DNS_FILES];
     struct watch opener; /* fd -1: there is none */
     bool look_anew;      /* what it sent last could not be taken */
+    pid_t opener_pid;    /* 0: none was made */
     enum look look;
     int64_t looked_ms; /* when the files were last looked at */
     struct timer look_timer;

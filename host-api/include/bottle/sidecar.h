@@ -53,7 +53,8 @@
  * such a host gets a SIGCHLD, as for any child.  stop, and a start that fails, reap it, so nothing is left when
  * they return, unless the host reaps all of its children anyway (waitpid(-1, …), or SIGCHLD ignored), which
  * does no harm.  A sidecar that ends in any other way (after a drain, after a takeover, with its launcher,
- * killed) is the host's to reap: until then its process id is not free.
+ * killed) is the host's to reap: until then its process id is not free.  A sidecar may be more than one
+ * process: where it is killed, those that it made end at once, and are the host's to reap as well.
  *
  * Versions.  The major number changes when an old plugin or host could no longer work; a host refuses a
  * plugin of another major than its own.  The minor number changes when something is added: a result, or a
