@@ -245,7 +245,7 @@ static enum bottle_result run_relay(struct native_start *start, struct failure *
     if (start->takeover_fd >= 0)
         (void)close(steal_fd(&start->takeover_fd));
     else /* while the relay sets itself up */
-        result = native_gate_check_slug(&own, failure);
+        result = native_gate_check_slug(&own, start->timeout_ms, failure);
     if (result != BOTTLE_OK)
         return result;
     return receive_setup_reply(start->host, start->setup_fd, start->timeout_ms, failure);

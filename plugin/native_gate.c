@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -33,6 +34,10 @@
 #define LIST_TRIES     3 /* the kernel's list of sockets may leave one out */
 #define BEGIN_TRIES    50
 #define BEGIN_PAUSE_MS 20
+#define END_WAIT_MS    3000  /* as wait_process_end() waits */
+#define BEGIN_MAX_MS   10000 /* on a busy machine */
+#define RELAYS_MAX     64
+#define END_ROUNDS     5
 
 static bool is_own(const struct relay_process *relay)
 {
@@ -67,49 +72,70 @@ static enum bottle_result fail_search(const struct relay_search *search, struct 
                        search->error == ENOSYS ? "; it takes Linux 5.3" : "");
 }
 
-/* Moves what was found to where it is kept. */
-static void keep(struct relay_process *kept, struct relay_process *found)
+/* Those of this user, or else, of an instance, those of others: anybody can take a name that is not his. */
+struct relays {
+    struct relay_process list[RELAYS_MAX];
+    size_t count;
+    bool is_full; /* there are more */
+};
+
+static void close_relays(struct relays *relays)
 {
-    relay_process_close(kept);
-    *kept = *found;
+    while (relays->count > 0)
+        relay_process_close(&relays->list[--relays->count]);
+}
+#define CLEANUP_RELAYS __attribute__((cleanup(close_relays)))
+
+/* Moves what was found into the list. */
+static void keep(struct relays *relays, struct relay_process *found)
+{
+    relays->is_full = relays->count == RELAYS_MAX;
+    if (relays->is_full)
+        return;
+    relays->list[relays->count++] = *found;
     *found = NO_RELAY_PROCESS;
 }
 
-/*
- * This user's relay: of a slug the one that serves, or else one that drains.  Of an instance, if this user has
- * none, that of another user; there may be more than one, as anybody can take a name that is not his.
- * @found: out; BOTTLE_DENIED: there are only those of other users
- * @count: out: how many of other users there are
- */
-static enum bottle_result find(const struct target *of, struct relay_process *found, size_t *count,
+static enum bottle_result fail_hidden(const struct target *of, struct failure *failure)
+{
+    return failure_set(
+        failure, BOTTLE_UNAVAILABLE,
+        "native:%s%s%s: whether its gate runs cannot be told: none is in this network "
+        "namespace, and /proc hides the processes of others (hidepid): call from the "
+        "network namespace that its launcher was in, or as root",
+        of->slug, of->instance[0] ? ":" : "", of->instance);
+}
+
+/* BOTTLE_DENIED: the target is a slug that only others have. */
+static enum bottle_result find(const struct target *of, struct relays *relays,
                                struct failure *failure)
 {
     CLEANUP_RELAY_SEARCH struct relay_search search = {0};
     CLEANUP_RELAY_PROCESS struct relay_process next = NO_RELAY_PROCESS;
-    CLEANUP_RELAY_PROCESS struct relay_process other = NO_RELAY_PROCESS;
     char others[OTHERS_SIZE] = "";
+    bool has_own = false;
     enum bottle_result result = relay_search_begin(&search, of, failure);
 
-    *count = 0;
     if (result != BOTTLE_OK)
         return result;
-    while (!found->has_slug && relay_search_next(&search, &next)) {
-        if (!is_own(&next)) {
-            add_other(others, &next);
-            *count += 1;
-            keep(&other, &next);
-        } else if (found->fd < 0 || next.has_slug) {
-            keep(found, &next);
+    while (relay_search_next(&search, &next)) {
+        if (is_own(&next) && !has_own) {
+            close_relays(relays);
+            has_own = true;
         }
+        if (!is_own(&next))
+            add_other(others, &next);
+        if (is_own(&next) || (!has_own && of->instance[0]))
+            keep(relays, &next);
     }
-    if (found->fd < 0 && of->instance[0])
-        keep(found, &other);
-    if (found->fd >= 0)
+    if (relays->count > 0)
         return BOTTLE_OK;
     if (search.error)
         return fail_search(&search, failure);
     if (others[0])
         return fail_of_others(of, others, failure);
+    if (relay_search_is_blind())
+        return fail_hidden(of, failure);
     return failure_set(failure, BOTTLE_NOT_FOUND, "no gate runs as native:%s%s%s", of->slug,
                        of->instance[0] ? ":" : "", of->instance);
 }
@@ -172,12 +198,28 @@ static int control_socket_elsewhere(const struct relay_process *relay)
     return error ? -error : visit.connected;
 }
 
+/* Anybody can take the name of a socket; whose it is, SO_PEERCRED says. */
+static int check_peer(const struct relay_process *relay, int connected)
+{
+    CLEANUP_FD int fd = connected;
+    struct ucred peer = {0};
+    socklen_t length = sizeof peer;
+
+    if (connected < 0)
+        return connected;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) || peer.pid != relay->pid)
+        return -EADDRINUSE;
+    return steal_fd(&fd);
+}
+
 /* From here, or from where its socket is. */
 static int connect_to(const struct relay_process *relay)
 {
-    int connected = control_socket(&relay->target, relay->uid);
+    int connected = check_peer(relay, control_socket(&relay->target, relay->uid));
 
-    return connected == -ECONNREFUSED ? control_socket_elsewhere(relay) : connected;
+    return connected == -ECONNREFUSED || connected == -EADDRINUSE
+               ? check_peer(relay, control_socket_elsewhere(relay))
+               : connected;
 }
 
 static enum bottle_result fail_unreachable(const struct relay_process *relay, const char *why,
@@ -185,12 +227,17 @@ static enum bottle_result fail_unreachable(const struct relay_process *relay, co
 {
     const struct target *target = &relay->target;
 
-    if (!is_own(relay))
+    if (!is_own(relay) && geteuid() != 0)
         return failure_set(
             failure, BOTTLE_DENIED,
             "native:%s:%s is a gate of user %u (process %d), not of user %u: call as "
             "that user, or as root",
             target->slug, target->instance, relay->uid, relay->pid, geteuid());
+    if (!is_own(relay))
+        return failure_set(failure, BOTTLE_UNAVAILABLE,
+                           "native:%s:%s: no process of another user that has this name is at its "
+                           "control socket, nor process %d of user %u (%s): stop it",
+                           target->slug, target->instance, relay->pid, relay->uid, why);
     return failure_set(failure, BOTTLE_UNAVAILABLE,
                        "native:%s:%s runs as process %d, and its control socket is in another "
                        "network namespace (%s): call from the one that its launcher was in, or "
@@ -198,29 +245,53 @@ static enum bottle_result fail_unreachable(const struct relay_process *relay, co
                        target->slug, target->instance, relay->pid, why);
 }
 
-/* Connects to what was not found by its socket. */
+/* Of a slug the one that serves, or else one that drains. */
+static void put_server_first(struct relays *relays)
+{
+    for (size_t i = 1; i < relays->count && !relays->list[0].has_slug; i++) {
+        struct relay_process first = relays->list[0];
+        relays->list[0] = relays->list[i];
+        relays->list[i] = first;
+    }
+}
+
+static bool have_ended(const struct relays *relays, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!wait_readable(relays->list[i].fd, 0))
+            return false;
+    return true;
+}
+
+/* Connects to what was not found by its socket: of those of others, the first that answers as itself. */
 static enum bottle_result connect_found(const struct target *of, struct control_link *link,
                                         struct failure *failure)
 {
-    CLEANUP_RELAY_PROCESS struct relay_process relay = NO_RELAY_PROCESS;
-    size_t count;
-    enum bottle_result result = find(of, &relay, &count, failure);
+    CLEANUP_RELAYS struct relays relays = {0};
+    enum bottle_result result = find(of, &relays, failure);
+    int connected = -ECONNREFUSED;
 
     if (result != BOTTLE_OK)
         return result;
-    if (!is_own(&relay) && (geteuid() != 0 || count > 1))
-        return fail_unreachable(&relay, "", failure);
-    int connected = connect_to(&relay);
+    const struct relay_process *relay = relays.list;
+    if (!is_own(relay) && geteuid() != 0)
+        return fail_unreachable(relay, "", failure);
+    put_server_first(&relays);
+    size_t count = is_own(relay) ? 1 : relays.count;
     /* One that has just begun has no control socket yet, which takes it some milliseconds. */
-    for (int i = 0; connected < 0 && i < BEGIN_TRIES; i++) {
-        if (wait_readable(relay.fd, BEGIN_PAUSE_MS))
+    for (int i = 0; i < BEGIN_TRIES; i++) {
+        for (size_t j = 0; j < count; j++) {
+            relay = &relays.list[j];
+            connected = connect_to(relay);
+            if (connected >= 0)
+                return control_link_open(&relay->target, relay->uid, connected, link, failure);
+        }
+        if (have_ended(&relays, count))
             return failure_set(failure, BOTTLE_NOT_FOUND, "native:%s:%s has just ended",
-                               relay.target.slug, relay.target.instance);
-        connected = connect_to(&relay);
+                               relay->target.slug, relay->target.instance);
+        (void)wait_readable(relay->fd, BEGIN_PAUSE_MS);
     }
-    if (connected < 0)
-        return fail_unreachable(&relay, strerror(-connected), failure);
-    return control_link_open(&relay.target, relay.uid, connected, link, failure);
+    return fail_unreachable(relay, strerror(-connected), failure);
 }
 
 /* ---- what is done with it ---- */
@@ -260,50 +331,91 @@ enum bottle_result native_gate_yield(const struct target *target, struct failure
     return result == BOTTLE_OK ? control_link_yield(&link, failure) : result;
 }
 
+static enum bottle_result fail_takeover(const struct relay_process *relay, struct failure *failure)
+{
+    if (is_own(relay) || geteuid() != 0)
+        return fail_unreachable(relay, "a takeover stays in one", failure);
+    return failure_set(
+        failure, BOTTLE_DENIED,
+        "native:%s:%s is a gate of user %u (process %d): only that user can take it over",
+        relay->target.slug, relay->target.instance, relay->uid, relay->pid);
+}
+
 enum bottle_result native_gate_request_takeover(const struct target *target, int *connected,
                                                 struct failure *failure)
 {
-    CLEANUP_RELAY_PROCESS struct relay_process relay = NO_RELAY_PROCESS;
-    size_t count;
+    CLEANUP_RELAYS struct relays relays = {0};
     enum bottle_result result = control_request_takeover(target, connected, failure);
 
     if (result != BOTTLE_NOT_FOUND)
         return result;
-    result = find(target, &relay, &count, failure);
-    return result == BOTTLE_OK ? fail_unreachable(&relay, "a takeover stays in one", failure)
-                               : result;
+    result = find(target, &relays, failure);
+    if (result != BOTTLE_OK)
+        return result;
+    put_server_first(&relays);
+    return fail_takeover(&relays.list[0], failure);
 }
 
 /* ---- stop ---- */
 
-static enum bottle_result end_process(const struct relay_process *relay, struct failure *failure)
+static bool send_signal(const struct relay_process *relay, int number)
 {
-    if (syscall(SYS_pidfd_send_signal, relay->fd, SIGTERM, NULL, 0) && errno != ESRCH)
-        return fail_unreachable(relay, strerror(errno), failure);
-    if (wait_process_end(relay->fd))
-        return BOTTLE_OK;
-    return failure_set(failure, BOTTLE_TIMEOUT,
-                       "native:%s:%s, process %d, ends neither by SIGTERM nor by SIGKILL",
-                       relay->target.slug, relay->target.instance, relay->pid);
+    return !syscall(SYS_pidfd_send_signal, relay->fd, number, NULL, 0) || errno == ESRCH;
 }
 
-/* BOTTLE_NOT_FOUND: there was none.  BOTTLE_DENIED: there are only those of other users. */
+/* All of them have one time to end in, however many there are. */
+static enum bottle_result end_relays(const struct relays *relays, struct failure *failure)
+{
+    for (size_t i = 0; i < relays->count; i++)
+        if (!send_signal(&relays->list[i], SIGTERM))
+            return fail_unreachable(&relays->list[i], strerror(errno), failure);
+    int64_t end_ms = wait_now_ms() + END_WAIT_MS;
+    for (size_t i = 0; i < relays->count; i++)
+        if (!wait_readable(relays->list[i].fd, (int)(end_ms - wait_now_ms())))
+            (void)send_signal(&relays->list[i], SIGKILL); /* the wait below says if it fails */
+    for (size_t i = 0; i < relays->count; i++) {
+        const struct relay_process *relay = &relays->list[i];
+        if (!wait_process_end(relay->fd))
+            return failure_set(failure, BOTTLE_TIMEOUT,
+                               "native:%s:%s, process %d, ends neither by SIGTERM nor by SIGKILL",
+                               relay->target.slug, relay->target.instance, relay->pid);
+    }
+    return BOTTLE_OK;
+}
+
+static enum bottle_result fail_full(const struct target *of, const struct relays *relays,
+                                    struct failure *failure)
+{
+    return failure_set(failure, BOTTLE_TIMEOUT,
+                       "native:%s:%s: %d processes of other users with this name were ended, and "
+                       "there are more: end those of user %u, then stop it again",
+                       of->slug, of->instance, RELAYS_MAX, relays->list[0].uid);
+}
+
+/*
+ * Once those of others, who may start new ones as fast as they are ended; this user's until none is left.
+ * BOTTLE_NOT_FOUND: there was none.  BOTTLE_DENIED: there are only those of other users.
+ */
 static enum bottle_result end_processes(const struct target *of, struct failure *failure)
 {
-    enum bottle_result all = BOTTLE_NOT_FOUND;
-
-    for (;;) {
-        CLEANUP_RELAY_PROCESS struct relay_process relay = NO_RELAY_PROCESS;
-        size_t count;
-        enum bottle_result result = find(of, &relay, &count, failure);
-        if (result == BOTTLE_OK)
-            result = end_process(&relay, failure);
-        else if (all == BOTTLE_OK && (result == BOTTLE_NOT_FOUND || result == BOTTLE_DENIED))
+    for (int round = 0; round < END_ROUNDS; round++) {
+        CLEANUP_RELAYS struct relays relays = {0};
+        struct failure nothing;
+        enum bottle_result result = find(of, &relays, round == 0 ? failure : &nothing);
+        if (round > 0 && (result != BOTTLE_OK || !is_own(&relays.list[0])))
             return BOTTLE_OK;
+        if (result == BOTTLE_OK)
+            result = end_relays(&relays, failure);
+        if (result == BOTTLE_OK && relays.is_full && !is_own(&relays.list[0]))
+            return fail_full(of, &relays, failure);
         if (result != BOTTLE_OK)
             return result;
-        all = BOTTLE_OK;
     }
+    return failure_set(
+        failure, BOTTLE_TIMEOUT,
+        "native:%s: it was ended %d times, and started again each time: end what starts "
+        "it, then stop it again",
+        of->slug, END_ROUNDS);
 }
 
 enum bottle_result native_gate_stop(const struct target *target, struct failure *failure)
@@ -317,7 +429,8 @@ enum bottle_result native_gate_stop(const struct target *target, struct failure 
         return result;
     /* Of a slug there may be more in other network namespaces. */
     more = end_processes(target, &ignored);
-    if (more == BOTTLE_NOT_FOUND || more == BOTTLE_DENIED || more == BOTTLE_OK)
+    if (more == BOTTLE_NOT_FOUND || more == BOTTLE_DENIED || more == BOTTLE_OK ||
+        (more == BOTTLE_UNAVAILABLE && relay_search_is_blind()))
         return result;
     *failure = ignored;
     return more;
@@ -328,9 +441,10 @@ enum bottle_result native_gate_stop(const struct target *target, struct failure 
 /*
  * Whether its control socket is in this network namespace, where the kernel keeps the slug's name apart, or
  * will be: a relay begins in the namespace of its launcher, and makes its socket before anything else.  Where
- * that may not be looked at, as only root may, a relay that has just begun gets the time for it.
+ * that may not be looked at, as only root may, a relay that has just begun gets the time for it,
+ * so that of two launchers in one namespace never both give way.
  */
-static bool is_here(const struct relay_process *relay)
+static bool is_here(const struct relay_process *relay, int64_t end_ms)
 {
     char path[64];
     struct stat own, other;
@@ -340,15 +454,17 @@ static bool is_here(const struct relay_process *relay)
     if (is_seen && !stat("/proc/thread-self/ns/net", &own) && own.st_dev == other.st_dev &&
         own.st_ino == other.st_ino)
         return true;
-    for (int i = 0; i < (is_seen ? LIST_TRIES : BEGIN_TRIES); i++)
+    for (int i = 0; i < LIST_TRIES || (!is_seen && wait_now_ms() < end_ms); i++)
         if (control_is_listed(&relay->target) ||
             wait_readable(relay->fd, is_seen ? 0 : BEGIN_PAUSE_MS)) /* it has ended */
             return true;
     return false;
 }
 
-enum bottle_result native_gate_check_slug(const struct target *own, struct failure *failure)
+enum bottle_result native_gate_check_slug(const struct target *own, int64_t timeout_ms,
+                                          struct failure *failure)
 {
+    int64_t end_ms = wait_now_ms() + (timeout_ms < BEGIN_MAX_MS ? timeout_ms : BEGIN_MAX_MS);
     CLEANUP_RELAY_SEARCH struct relay_search search = {0};
     CLEANUP_RELAY_PROCESS struct relay_process other = NO_RELAY_PROCESS;
     struct target slug = *own;
@@ -359,7 +475,7 @@ enum bottle_result native_gate_check_slug(const struct target *own, struct failu
         return BOTTLE_OK; /* then the name of this network namespace has to do */
     while (relay_search_next(&search, &other))
         if (is_own(&other) && other.has_slug && strcmp(other.target.instance, own->instance) != 0 &&
-            !is_here(&other))
+            !is_here(&other, end_ms))
             return failure_set(
                 failure, BOTTLE_CONFLICT,
                 "slug \"%s\" has a running gate already, native:%s:%s, process %d, in "

@@ -33,8 +33,10 @@ enum bottle_result native_gate_request_takeover(const struct target *target, int
 /*
  * BOTTLE_CONFLICT if a gate of this user has the slug in another network namespace.  Of two launchers that
  * start one slug in two of them, each runs its relay and then calls this, so at least one sees the other.
- * @own: the relay that was just started
+ * @own:        the relay that was just started
+ * @timeout_ms: how long a relay of which this user cannot see where it is has to make its control socket
  */
-enum bottle_result native_gate_check_slug(const struct target *own, struct failure *failure);
+enum bottle_result native_gate_check_slug(const struct target *own, int64_t timeout_ms,
+                                          struct failure *failure);
 
 #endif

@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #define COMMAND_SIZE 128 /* more than the two arguments can have */
@@ -51,6 +52,21 @@ enum bottle_result relay_search_begin(struct relay_search *search, const struct 
                        "native:%s: whether its gate runs cannot be told: /proc is not there, or of "
                        "another PID namespace: mount it",
                        of->slug);
+}
+
+/*
+ * What process 1 was started with is open to everybody otherwise.  Where it is not, a process sees the gates of its
+ * own network namespace by their sockets, and has to take what it does not see for gone; but a thread that has
+ * left the process's namespace knows that there is another one.
+ */
+bool relay_search_is_blind(void)
+{
+    CLEANUP_FD int fd = open("/proc/1/cmdline", O_RDONLY | O_CLOEXEC);
+    struct stat process, thread;
+
+    return fd < 0 && errno != EMFILE && errno != ENFILE && !stat("/proc/self/ns/net", &process) &&
+           !stat("/proc/thread-self/ns/net", &thread) &&
+           (process.st_dev != thread.st_dev || process.st_ino != thread.st_ino);
 }
 
 /* Reads as much as fits; returns the length without the NUL that follows it; 0: there is nothing. */

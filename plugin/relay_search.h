@@ -39,6 +39,8 @@ void relay_search_end(const struct relay_search *search);
 /* of: without an instance: every relay of the slug.  Fails where there is no /proc of this PID namespace. */
 enum bottle_result relay_search_begin(struct relay_search *search, const struct target *of,
                                       struct failure *failure);
+/* Whether relays may run that are not found, as /proc hides them from this user. */
+bool relay_search_is_blind(void);
 /*
  * What is found was running when this returned.
  * @found: in: nothing, or the one before, which is closed; out: the next one

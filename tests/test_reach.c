@@ -14,15 +14,20 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define PORT        2200
@@ -475,6 +480,211 @@ Test(reach, root_reaches_those_of_other_users)
     expect_call(STOP, slug, BOTTLE_OK, NULL);
     child_kill(&children[0]);
     child_kill(&children[1]);
+}
+
+/* ---- who has the name of a relay, and is none ---- */
+
+#define NO_INSTANCE "0123456789abcdef"
+
+struct impostor {
+    const char *target;
+    uid_t user;
+    int limit_ms; /* it ends then; 0: it does not by itself */
+    bool respawns;
+};
+
+/* As one who withstands SIGTERM.  The program is opened before its user becomes one who may not find it. */
+static _Noreturn void pretend(int parent_fd, const struct impostor *impostor)
+{
+    const struct itimerval limit = {.it_value = {.tv_sec = impostor->limit_ms / 1000,
+                                                 .tv_usec = impostor->limit_ms % 1000 * 1000L}};
+    char name[] = RELAY_NAME, target[128], path[PATH_MAX];
+    char *arguments[] = {name, target, NULL}, *environment[] = {NULL};
+
+    (void)snprintf(target, sizeof target, "%s", impostor->target);
+    (void)snprintf(path, sizeof path, "%s/tests/fixtures/impostor", getenv("BUILD_DIR"));
+    int program = open(path, O_PATH | O_CLOEXEC);
+    if (program >= 0 && signal(SIGTERM, SIG_IGN) != SIG_ERR &&
+        dup2(parent_fd, STDOUT_FILENO) == STDOUT_FILENO && !setitimer(ITIMER_REAL, &limit, NULL) &&
+        !setresuid(impostor->user, impostor->user, impostor->user) &&
+        !prctl(PR_SET_PDEATHSIG, SIGKILL))
+        (void)syscall(SYS_execveat, program, "", arguments, environment, AT_EMPTY_PATH);
+    _exit(1);
+}
+
+static const char *run_impostor(int parent_fd, void *context)
+{
+    const struct impostor *impostor = context;
+    int status;
+
+    do {
+        pid_t pid = fork();
+        if (pid == 0)
+            pretend(parent_fd, impostor);
+        if (pid < 0 || waitpid(pid, &status, 0) != pid || WIFEXITED(status))
+            return child_failure("no impostor");
+    } while (impostor->respawns);
+    return NULL;
+}
+
+static struct child start_impostor(struct impostor *impostor)
+{
+    struct child child = child_start(run_impostor, impostor);
+    char line[16];
+
+    cr_assert(line_receive(child.fd, line, sizeof line));
+    cr_assert_str_eq(line, "pretends\n");
+    return child;
+}
+
+Test(reach, a_stop_ends_however_often_an_impostor_comes_back)
+{
+    need_root();
+    CLEANUP_FREE char *slug = short_target(), *target = NULL;
+    cr_assert_gt(asprintf(&target, "%s:%s", slug, NO_INSTANCE), 0);
+    struct impostor impostor = {target, NOBODY, 0, true};
+    struct child children[3]; /* while one is ended, the others are back */
+    for (size_t i = 0; i < 3; i++)
+        children[i] = start_impostor(&impostor);
+    expect_call(STOP, target, BOTTLE_OK, NULL);
+    for (size_t i = 0; i < 3; i++)
+        child_kill(&children[i]);
+}
+
+Test(reach, root_finds_the_gate_among_impostors)
+{
+    char target[128];
+
+    need_root();
+    struct child gate_child = start_as(NOBODY, gate.address, target);
+    struct impostor impostor = {target, SOMEBODY, 0, false};
+    struct child child = start_impostor(&impostor);
+    expect_call(STATUS, target, BOTTLE_OK, target);
+    expect_elsewhere(STATUS, target, BOTTLE_OK, target);
+    expect_elsewhere(DRAIN, target, BOTTLE_OK, NULL);
+    cr_expect_eq(tcp_connect_error(gate.address, PORT), ECONNREFUSED);
+    child_kill(&child);
+    child_kill(&gate_child);
+    give_stage_dir(0);
+}
+
+Test(reach, root_is_told_of_impostors_alone)
+{
+    need_root();
+    CLEANUP_FREE char *slug = short_target(), *target = NULL;
+    cr_assert_gt(asprintf(&target, "%s:%s", slug, NO_INSTANCE), 0);
+    struct impostor impostor = {target, NOBODY, 0, false};
+    struct child child = start_impostor(&impostor);
+    expect_call(STATUS, target, BOTTLE_UNAVAILABLE, "no process of another user");
+    child_kill(&child);
+}
+
+static const char *start_as_nobody(int parent_fd, void *context)
+{
+    struct call start = {.operation = START};
+
+    (void)parent_fd;
+    (void)context;
+    if (setresuid(NOBODY, NOBODY, NOBODY))
+        return child_failure("setresuid: %s", strerror(errno));
+    make_call(&start);
+    return start.result == BOTTLE_OK ? NULL : child_failure("start: %s", start.message);
+}
+
+/* As two launchers do on a busy machine: the other's relay has no socket yet for more than a second, and ends. */
+Test(reach, a_start_waits_for_the_socket_of_a_relay_that_begins)
+{
+    need_root();
+    CLEANUP_FREE char *slug = short_target(), *target = NULL;
+    cr_assert_gt(asprintf(&target, "%s:%s", slug, NO_INSTANCE), 0);
+    gate_set_networks(&gate, gate.address, "host");
+    give_stage_dir(NOBODY);
+    struct impostor impostor = {target, NOBODY, 1500, false};
+    struct child child = start_impostor(&impostor);
+    child_run(start_as_nobody, NULL);
+    child_wait(&child);
+    give_stage_dir(0);
+}
+
+/* ---- a /proc that hides processes ---- */
+
+static const char *expect_result(enum operation operation, const char *target,
+                                 enum bottle_result expected, const char *part)
+{
+    struct call call = {.operation = operation, .target = target};
+
+    make_call(&call);
+    return call.result == expected && (!part || strstr(call.message, part))
+               ? NULL
+               : child_failure("operation %d: %s, %s", operation, bottle_result_name(call.result),
+                               call.message);
+}
+
+/* A thread that entered another network namespace while the process was root's. */
+struct hidden {
+    const char *slug, *failure;
+    pthread_barrier_t step;
+};
+
+static void *stop_from_elsewhere(void *context)
+{
+    struct hidden *hidden = context;
+
+    hidden->failure = unshare(CLONE_NEWNET) ? strerror(errno) : NULL;
+    (void)pthread_barrier_wait(&hidden->step); /* it is there */
+    (void)pthread_barrier_wait(&hidden->step); /* the gate runs */
+    if (!hidden->failure)
+        hidden->failure = expect_result(STOP, hidden->slug, BOTTLE_UNAVAILABLE, "hidepid");
+    if (!hidden->failure)
+        hidden->failure = expect_result(STATUS, hidden->slug, BOTTLE_UNAVAILABLE, "hidepid");
+    return NULL;
+}
+
+static const char *start_hidden(void)
+{
+    struct call start = {.operation = START};
+
+    if (setresgid(NOBODY, NOBODY, NOBODY) || /* group 0 is shown everything */
+        setresuid(NOBODY, NOBODY, NOBODY))
+        return child_failure("setresuid: %s", strerror(errno));
+    make_call(&start);
+    return start.result == BOTTLE_OK ? NULL : child_failure("start: %s", start.message);
+}
+
+static const char *reach_with_hidden_processes(int parent_fd, void *context)
+{
+    struct hidden hidden = {.slug = context};
+    pthread_t thread;
+
+    (void)parent_fd;
+    if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+        mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=2"))
+        return child_failure("/proc: %s", strerror(errno));
+    if (pthread_barrier_init(&hidden.step, NULL, 2) ||
+        pthread_create(&thread, NULL, stop_from_elsewhere, &hidden))
+        return child_failure("no thread");
+    (void)pthread_barrier_wait(&hidden.step);
+    const char *failure = start_hidden();
+    (void)pthread_barrier_wait(&hidden.step);
+    if (pthread_join(thread, NULL))
+        return child_failure("no thread to wait for");
+    if (!failure)
+        failure = hidden.failure;
+    if (!failure)
+        failure = expect_result(STATUS, hidden.slug, BOTTLE_OK, NULL);
+    if (!failure)
+        failure = expect_result(STOP, hidden.slug, BOTTLE_OK, NULL);
+    return failure ? failure : expect_result(STOP, hidden.slug, BOTTLE_OK, NULL);
+}
+
+Test(reach, a_hidden_gate_is_not_called_gone)
+{
+    need_root();
+    CLEANUP_FREE char *slug = short_target();
+    gate_set_networks(&gate, gate.address, "host");
+    give_stage_dir(NOBODY);
+    child_run(reach_with_hidden_processes, slug);
+    give_stage_dir(0);
 }
 
 /* ---- what a relay says, or does not ---- */

@@ -40,7 +40,8 @@
  * other users run, by the long target, but take none of it over, and says BOTTLE_DENIED, never BOTTLE_OK,
  * to whoever may not reach what there is; another plugin may see nothing of other users' processes.
  * Where /proc hides processes (hidepid), only root, and the network namespace of the thread
- * that started it, see that something runs.
+ * that started it, see that something runs; a thread that has left its process's namespace is told
+ * BOTTLE_UNAVAILABLE there, also by stop, and another process that nothing runs.
  *
  * Manners.  A plugin never exits, aborts or prints, installs no signal handler, leaves no thread and no
  * child for its host to reap, and changes neither the working directory nor the environment, the umask,
