@@ -48,8 +48,8 @@ static bool has_vanished(int fd, bool *on_its_way)
     if (info.tcpi_unacked == 0 && info.tcpi_probes == 0)
         return false;
     *on_its_way = true;
-    /* One probe of a closed window may have been sent just now; the next goes out if there was no answer. */
-    if (info.tcpi_retransmits == 0 && info.tcpi_probes < 2)
+    /* The last probe of a closed window may have been sent just now, and one before it been lost on its way. */
+    if (info.tcpi_retransmits == 0 && info.tcpi_probes < 3)
         return false;
     int64_t silent_ms = info.tcpi_last_ack_recv < info.tcpi_last_data_recv
                             ? info.tcpi_last_ack_recv
