@@ -28,7 +28,6 @@
 #include "common/fd_passing.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -110,8 +109,8 @@ static void lose_opener(struct relay *relay, int error)
 
     (void)close(resolver->opener.fd);
     resolver->opener.fd = -1;
-    /* It may have ended while SIGCHLD was not ignored. */
-    (void)waitpid(resolver->opener_pid, NULL, WNOHANG);
+    /* After its end of file it is about to end; after an error it may not even run. */
+    (void)waitpid(resolver->opener_pid, NULL, error ? WNOHANG : 0);
     note_no_opener(relay, error ? strerror(error) : "has ended");
 }
 
@@ -201,12 +200,7 @@ bool dns_opener_watch(struct relay *relay)
 {
     struct watch *opener = &relay->resolver.opener;
 
-    /*
-     * Once it serves, the relay does not wait for it: should it end, nothing is left.  Not before: the helper
-     * of listen_inside.c is a child that must stay until it is waited for.
-     */
-    return opener->fd < 0 ||
-           (signal(SIGCHLD, SIG_IGN) != SIG_ERR && !loop_add(&relay->loop, opener, EPOLLIN));
+    return opener->fd < 0 || !loop_add(&relay->loop, opener, EPOLLIN);
 }
 
 bool dns_opener_ask(struct relay *relay)
@@ -232,7 +226,7 @@ void dns_opener_stop(struct relay *relay)
         received = recv(fd, &rest, sizeof rest, 0);
     } while (received > 0);
     /* It has closed all and is about to end.  Were the relay to end before it, it would fall to a host that is a
-     * subreaper.  Where SIGCHLD is ignored, this returns when it is gone. */
+     * subreaper. */
     if (received == 0)
         (void)waitpid(resolver->opener_pid, NULL, 0);
 }
