@@ -447,9 +447,8 @@ static void expect_pending_dials_limited(const char *limit, const char *alias)
     /* Each ends with what it waited for; then there is room again. */
     for (size_t i = 0; i < PENDING; i++) {
         CLEANUP_FREE char *told = ssh_read_disconnect(pending[i]);
-        expect_part(
-            told,
-            "no answer"); /* within the time, or sooner: of late c-ares learns how fast a server is */
+        /* Within the time, or sooner: c-ares 1.34 has learned how fast the server is. */
+        expect_part(told, "no answer");
         cr_assert_eq(close(pending[i]), 0);
     }
     dns_set(dns, &(struct dns_answer){.a = gate.upstream_address});
