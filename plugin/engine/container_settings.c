@@ -17,8 +17,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The user and the group that own nothing.  Ports below 1024 are open to them in their own network. */
+/*
+ * The user and the group that own nothing.  Ports below 1024 are open to them in their own network.  A sidecar ends
+ * as soon as it hears SIGTERM; a first process that has only just begun does not hear it, and Podman waits this
+ * many seconds for it, also as it removes a container by force.
+ */
 static const char COMMON_SETTINGS[] = "{\"User\": \"65534:65534\","
+                                      " \"StopTimeout\": 1,"
                                       " \"HostConfig\": {"
                                       "  \"CapDrop\": [\"ALL\"],"
                                       "  \"SecurityOpt\": [\"no-new-privileges\"]}}";
