@@ -145,13 +145,21 @@ static enum bottle_result put_file(const struct container *container,
     return result != BOTTLE_OK && is_gone(container) ? BOTTLE_NOT_FOUND : result;
 }
 
+/* Docker answers 409 or 404 where another removes it meanwhile, Podman 500 with these words too. */
+static bool may_be_removed(enum bottle_result result, const struct failure *failure)
+{
+    return result == BOTTLE_CONFLICT || strcasestr(failure->message, "no such container");
+}
+
 /* Where its program cannot run, the engine may remove it too, but says why. */
 static enum bottle_result start(const struct container *container, struct failure *failure)
 {
     enum bottle_result result = engine_call(container->engine, "POST", NULL, NULL, failure,
                                             "/containers/%s/start", container->id);
 
-    return result == BOTTLE_CONFLICT && is_gone(container) ? BOTTLE_NOT_FOUND : result;
+    return result != BOTTLE_OK && may_be_removed(result, failure) && is_gone(container)
+               ? BOTTLE_NOT_FOUND
+               : result;
 }
 
 static enum bottle_result run_once(struct container *container, json_object *internal,
