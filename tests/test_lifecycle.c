@@ -642,6 +642,8 @@ static void prepare_two_names(void)
 static const char *fail_to_start_as_reaper(void)
 {
     CLEANUP_FD int taken = tcp_listen(gate.address, SECOND_PORT, 1);
+    if (taken < 0)
+        return "the port that is to be taken cannot be listened on";
 
     for (int i = 0; i < FAILED_STARTS; i++) {
         CLEANUP_FREE char *message = NULL;
