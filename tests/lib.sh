@@ -68,7 +68,8 @@ check() {
     # errexit is off in whatever is part of a condition, also in functions called there.
     set +e
     (
-        set -e
+        set -eE
+        trap 'printf "failed: %s\n" "$BASH_COMMAND" >&2' ERR
         "$@"
     ) </dev/null >"$test_dir/check.log" 2>&1
     status=$?
