@@ -5,8 +5,8 @@
 #ifndef SSH_GATE_BACKEND_H
 #define SSH_GATE_BACKEND_H
 
-#include "common/operations.h"
-#include "plan.h"
+#include "bottle/plan.h"
+#include "common/sidecar/operations.h"
 
 #include <stdint.h>
 

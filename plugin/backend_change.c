@@ -9,10 +9,10 @@
  */
 #include "backend.h"
 
+#include "bottle/prepare.h"
 #include "common/cleanup.h"
-#include "common/json_object.h"
-#include "common/stage_dir.h"
-#include "prepare.h"
+#include "common/sidecar/stage_dir.h"
+#include "common/text/json_object.h"
 
 #include <string.h>
 

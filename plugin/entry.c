@@ -5,7 +5,7 @@
  * Start reading here.  A call of the host passes through three layers:
  *
  *   here         arguments, plan and target are checked; the failure's text becomes the message
- *                (common/operations.c has what that is in every plugin)
+ *                (common/sidecar/operations.c has what that is in every plugin)
  *   prepare.c    manifest.c: bottle → upstreams; agent_files.c: upstreams → files; plan.c: → JSON and
  *                back
  *   native.c     a backend (backend.h): relay_process.c runs the relay, control_client.c talks to it
@@ -14,11 +14,11 @@
  * (relay_image.S), and relay/main.c is where to read on.
  */
 #include "backend.h"
-#include "common/arguments.h"
-#include "common/operations.h"
-#include "common/utf8.h"
-#include "plan.h"
-#include "prepare.h"
+#include "bottle/plan.h"
+#include "bottle/prepare.h"
+#include "common/sidecar/arguments.h"
+#include "common/sidecar/operations.h"
+#include "common/text/utf8.h"
 
 #include <bottle/sidecar.h>
 

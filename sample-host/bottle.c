@@ -14,9 +14,9 @@
  */
 #include "sample_host.h"
 
-#include "cleanup.h"
-#include "grammar.h"
-#include "json_text.h"
+#include "common/cleanup.h"
+#include "common/text/grammar.h"
+#include "common/text/json_text.h"
 
 #include <errno.h>
 #include <fcntl.h>

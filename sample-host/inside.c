@@ -19,10 +19,10 @@
  */
 #include "sample_host.h"
 
-#include "cleanup.h"
-#include "json_text.h"
-#include "stage_dir.h"
-#include "text.h"
+#include "common/cleanup.h"
+#include "common/sidecar/stage_dir.h"
+#include "common/text/json_text.h"
+#include "common/text/text.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>

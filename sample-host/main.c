@@ -7,9 +7,9 @@
  */
 #include "sample_host.h"
 
-#include "cleanup.h"
-#include "json_text.h"
-#include "utf8.h"
+#include "common/cleanup.h"
+#include "common/text/json_text.h"
+#include "common/text/utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -10,11 +10,11 @@
  */
 #include "sample_host.h"
 
-#include "cleanup.h"
+#include "common/cleanup.h"
+#include "common/text/grammar.h"
+#include "common/text/json_object.h"
+#include "container/labels.h"
 #include "engine/engine.h"
-#include "engine/labels.h"
-#include "grammar.h"
-#include "json_object.h"
 
 #include <fcntl.h>
 #include <stdio.h>

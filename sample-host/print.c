@@ -8,10 +8,10 @@
  */
 #include "sample_host.h"
 
-#include "cleanup.h"
-#include "failure.h"
-#include "text.h"
-#include "utf8.h"
+#include "common/cleanup.h"
+#include "common/text/failure.h"
+#include "common/text/text.h"
+#include "common/text/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -9,7 +9,7 @@
  */
 #include "sample_host.h"
 
-#include "utf8.h"
+#include "common/text/utf8.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -25,7 +25,7 @@
  */
 #include "sample_host.h"
 
-#include "cleanup.h"
+#include "common/cleanup.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -15,10 +15,10 @@
  */
 #include "sample_host.h"
 
-#include "cleanup.h"
-#include "grammar.h"
-#include "json_text.h"
-#include "stage_dir.h"
+#include "common/cleanup.h"
+#include "common/sidecar/stage_dir.h"
+#include "common/text/grammar.h"
+#include "common/text/json_text.h"
 
 #include <dirent.h>
 #include <errno.h>

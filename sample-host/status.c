@@ -10,8 +10,8 @@
  */
 #include "sample_host.h"
 
-#include "cleanup.h"
-#include "failure.h"
+#include "common/cleanup.h"
+#include "common/text/failure.h"
 
 #include <inttypes.h>
 #include <stdio.h>

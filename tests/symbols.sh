@@ -69,7 +69,7 @@ is_static() {
     [ "$(grep -c 'INTERP\|NEEDED' "$relay.elf")" -eq 0 ]
 }
 
-# Its result is undefined where it fails: text_format() (plugin/common/text.h) stands for it.
+# Its result is undefined where it fails: text_format() (plugin/common/text/text.h) stands for it.
 leaves_asprintf_alone() {
     local symbols
     symbols=$(nm -D --undefined-only "$1")

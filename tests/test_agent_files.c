@@ -3,8 +3,8 @@
  * test_agent_files.c: the files for the agent's side, as text and as the programs that read them
  * understand them: sh and dash, ssh -G, ssh-keygen -F.
  */
+#include "bottle/plan.h"
 #include "common/cleanup.h"
-#include "plan.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>

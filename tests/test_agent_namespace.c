@@ -7,7 +7,7 @@
  * makes one of the calls below until the test lets it go on, and the agent attacks before that.
  */
 #include "common/cleanup.h"
-#include "common/fd_passing.h"
+#include "common/process/fd_passing.h"
 #include "gate_fixture.h"
 #include "network.h"
 #include "process.h"

@@ -7,7 +7,7 @@
  * the test's own bytes.
  */
 #include "common/cleanup.h"
-#include "common/json_object.h"
+#include "common/text/json_object.h"
 #include "engine/engine.h"
 #include "engine/tar.h"
 

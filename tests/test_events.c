@@ -7,8 +7,8 @@
  * every test that has one (gate_fixture.h).
  */
 #include "common/cleanup.h"
-#include "common/json_text.h"
-#include "common/utf8.h"
+#include "common/text/json_text.h"
+#include "common/text/utf8.h"
 #include "relay/relay.h"
 
 #include <criterion/criterion.h>

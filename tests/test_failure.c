@@ -2,9 +2,9 @@
 /*
  * test_failure.c: a message stays one printable line of bounded length, whatever it quotes.
  */
-#include "common/failure.h"
-#include "common/json_text.h"
-#include "common/utf8.h"
+#include "common/text/failure.h"
+#include "common/text/json_text.h"
+#include "common/text/utf8.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_fd_passing.c: a packet comes whole with all its descriptors, or not at all. */
-#include "common/fd_passing.h"
+#include "common/process/fd_passing.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

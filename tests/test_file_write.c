@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_file_write.c: a file that may not grow any more is an error, not a signal. */
-#include "common/file_write.h"
+#include "common/process/file_write.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

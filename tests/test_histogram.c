@@ -2,7 +2,7 @@
 /*
  * test_histogram.c: quantiles out of the relay's histogram, against the durations themselves.
  */
-#include "relay/histogram.h"
+#include "relay/base/histogram.h"
 
 #include <criterion/criterion.h>
 #include <inttypes.h>

@@ -3,7 +3,7 @@
  * test_json_text.c: JSON text from outside is taken as RFC 8259 has it, and nothing else.
  */
 #include "common/cleanup.h"
-#include "common/json_text.h"
+#include "common/text/json_text.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

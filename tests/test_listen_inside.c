@@ -3,9 +3,9 @@
  * test_listen_inside.c: what the relay takes from the helper that opened sockets in the agent's namespace,
  * should somebody else send the reports.
  */
-#include "relay/setup.h"
+#include "relay/setup/setup.h"
 
-#include "common/fd_passing.h"
+#include "common/process/fd_passing.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

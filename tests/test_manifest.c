@@ -4,12 +4,12 @@
  *
  * In the tables, JSON is written with ' in place of "; where a ' is meant, it is \u0027.
  */
+#include "bottle/plan.h"
+#include "bottle/prepare.h"
 #include "common/cleanup.h"
-#include "common/json_text.h"
-#include "common/stage_claim.h"
+#include "common/sidecar/stage_claim.h"
+#include "common/text/json_text.h"
 #include "directory.h"
-#include "plan.h"
-#include "prepare.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>

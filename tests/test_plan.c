@@ -2,9 +2,9 @@
 /*
  * test_plan.c: a plan survives the way through JSON, and one that was tampered with is refused.
  */
+#include "bottle/plan.h"
 #include "common/cleanup.h"
-#include "common/json_text.h"
-#include "plan.h"
+#include "common/text/json_text.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

@@ -7,8 +7,8 @@
 #include "gate_fixture.h"
 #include "network.h"
 #include "process.h"
-#include "relay/protocol.h"
 #include "tcp.h"
+#include "wire/protocol.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>

@@ -4,8 +4,8 @@
  * outside of it is reached.
  */
 #include "common/cleanup.h"
-#include "common/json_text.h"
-#include "common/stage_dir.h"
+#include "common/sidecar/stage_dir.h"
+#include "common/text/json_text.h"
 #include "directory.h"
 
 #include <criterion/criterion.h>

@@ -3,7 +3,7 @@
  * test_text.c: text that is put together in memory, and what is returned where that cannot be done.
  */
 #include "common/cleanup.h"
-#include "common/text.h"
+#include "common/text/text.h"
 
 #include <criterion/criterion.h>
 #include <wchar.h>

@@ -10,7 +10,7 @@
  * moment, and passes when no worker has a failure to tell.
  */
 #include "common/cleanup.h"
-#include "common/json_object.h"
+#include "common/text/json_object.h"
 #include "directory.h"
 
 #include <bottle/host.h>

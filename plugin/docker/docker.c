@@ -13,11 +13,11 @@
  *
  * docker.h lists the other files; start.c is where to read on.
  */
-#include "docker.h"
+#include "docker/docker.h"
 
 #include "common/cleanup.h"
-#include "common/utf8.h"
-#include "common/wait.h"
+#include "common/process/wait.h"
+#include "common/text/utf8.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -10,17 +10,17 @@
  * ready.c     waiting until every port accepts
  * takeover.c  taking over from another gate
  *
- * What is not a gate's alone is in engine/container.h.
+ * What is not a gate's alone is in container/container.h.
  */
 #ifndef SSH_GATE_DOCKER_H
 #define SSH_GATE_DOCKER_H
 
 #include "backend.h"
 
-#include "common/json_object.h"
-#include "engine/container.h"
-#include "engine/labels.h"
-#include "relay_config.h"
+#include "common/text/json_object.h"
+#include "container/container.h"
+#include "container/labels.h"
+#include "wire/relay_config.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -31,7 +31,7 @@
 #define CONTAINER_NAME_SIZE (sizeof CONTAINER_PREFIX + SLUG_SIZE + TARGET_INSTANCE_SIZE)
 #define RELAY_PATH          "/ssh-gate-relay" /* in the relay's image */
 
-/* Beside those of engine/labels.h. */
+/* Beside those of container/labels.h. */
 #define LABEL_PROGRAM   "com.claude-bottle.program"   /* PROGRAM_RELAY or PROGRAM_SCRIPT */
 #define LABEL_UPSTREAMS "com.claude-bottle.upstreams" /* JSON array; PROGRAM_SCRIPT alone */
 #define PROGRAM_RELAY   "relay"

@@ -7,10 +7,10 @@
  * there as long as any, and what is asked in it of the slug, the relay answers that serves.  A gate
  * that a gate of another backend took over from is renamed alike.
  */
-#include "docker.h"
+#include "docker/docker.h"
 
 #include "common/cleanup.h"
-#include "common/utf8.h"
+#include "common/text/utf8.h"
 
 #include <stdio.h>
 #include <string.h>

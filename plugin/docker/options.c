@@ -4,9 +4,9 @@
  *
  * With an image of the launcher's choice the relay's own options mean nothing, and are refused.
  */
-#include "docker.h"
+#include "docker/docker.h"
 
-#include "common/json_text.h"
+#include "common/text/json_text.h"
 
 #define IMAGE_VARIABLE "CLAUDE_BOTTLE_SSH_GATE_IMAGE"
 

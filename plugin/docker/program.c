@@ -4,16 +4,16 @@
  *
  * There are two.  The relay comes as an image of its own: one file, named by that file's
  * hash, loaded once for each version of the plugin and found again later.  Its config is its command
- * line (relay/arguments.c).  Or the launcher names an image with sh and socat, and the program is the
+ * line (wire/command_line_read.c).  Or the launcher names an image with sh and socat, and the program is the
  * entrypoint script that prepare wrote.
  *
  * The relay's root is read-only; the script has to be copied into a root that is not.
  */
-#include "docker.h"
+#include "docker/docker.h"
 
 #include "common/cleanup.h"
-#include "common/utf8.h"
-#include "relay_image.h"
+#include "common/text/utf8.h"
+#include "wire/relay_image.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -157,7 +157,7 @@ static bool append_upstream(json_object *words, const struct relay_upstream_conf
     return append_option(words, "--upstream", text);
 }
 
-/* relay/arguments.c reads it. */
+/* wire/command_line_read.c reads it. */
 static bool append_arguments(json_object *words, const struct relay_config *config,
                              json_object *network)
 {

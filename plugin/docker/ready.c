@@ -6,10 +6,10 @@
  * from the container's log.  The script says nothing, so the kernel's table of sockets is read inside
  * the container, with the shell that the script needs too.
  */
-#include "docker.h"
+#include "docker/docker.h"
 
 #include "common/cleanup.h"
-#include "common/wait.h"
+#include "common/process/wait.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -71,7 +71,7 @@ static bool listens(const char *table, uint16_t port)
     return strstr(table, ipv4) || strstr(table, ipv6);
 }
 
-/* What the relay makes sure of by itself (relay/forwarding.c). */
+/* What the relay makes sure of by itself (relay/setup/forwarding.c). */
 #define FORWARDING_SWITCHES "/proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding"
 #define FORWARDS            "forwards "
 

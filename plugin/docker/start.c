@@ -7,13 +7,13 @@
  * and is started.  If anything fails, it is removed again.  A takeover differs in the container's name and
  * its network, and in how it ends: takeover.c.
  */
-#include "docker.h"
+#include "docker/docker.h"
 
+#include "bottle/prepare.h"
 #include "common/cleanup.h"
-#include "common/host_log.h"
-#include "common/stage_claim.h"
-#include "common/stage_dir.h"
-#include "prepare.h"
+#include "common/sidecar/host_log.h"
+#include "common/sidecar/stage_claim.h"
+#include "common/sidecar/stage_dir.h"
 
 #include <stdio.h>
 #include <string.h>

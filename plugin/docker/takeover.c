@@ -4,18 +4,18 @@
  *
  * The new container shares the network of the old one.  So the agent's name and address for the gate stay,
  * and the two relays meet as they would on one machine, at the old one's control socket, and settle it
- * between them (relay/takeover.c): there is no moment in which nobody listens.
+ * between them (relay/serve/takeover.c): there is no moment in which nobody listens.
  *
  * An engine takes a container's network down with the container.  So the first container stays, with a relay
  * that accepts nothing more, until the last one has ended that took over; then it ends by itself.
  * It would do so under a restart policy too, and come back to a network of its own.  So one that is
  * taken over loses its policy, and one that takes over has none.
  */
-#include "docker.h"
+#include "docker/docker.h"
 
+#include "bottle/prepare.h"
 #include "common/cleanup.h"
-#include "common/host_log.h"
-#include "prepare.h"
+#include "common/sidecar/host_log.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -13,12 +13,12 @@
  * libcurl is told to leave the process alone: no signals (CURLOPT_NOSIGNAL), no proxy from the
  * environment, sockets that are closed on execve(2).
  */
-#include "connection.h"
+#include "engine/connection.h"
 
-#include "cleanup.h"
-#include "json_object.h"
-#include "text.h"
-#include "utf8.h"
+#include "common/cleanup.h"
+#include "common/text/json_object.h"
+#include "common/text/text.h"
+#include "common/text/utf8.h"
 
 #include <errno.h>
 #include <stdint.h>

@@ -3,9 +3,9 @@
 #ifndef DOCKER_ENGINE_CONNECTION_H
 #define DOCKER_ENGINE_CONNECTION_H
 
-#include "engine.h"
+#include "engine/engine.h"
 
-#include "libraries.h"
+#include "engine/libraries.h"
 
 struct engine {
     struct curl_library library;

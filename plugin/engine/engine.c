@@ -8,12 +8,12 @@
  *
  * connection.c moves the bytes; streams.c has what is more than one JSON object each way.
  */
-#include "connection.h"
+#include "engine/connection.h"
 
-#include "cleanup.h"
-#include "json_object.h"
-#include "text.h"
-#include "utf8.h"
+#include "common/cleanup.h"
+#include "common/text/json_object.h"
+#include "common/text/text.h"
+#include "common/text/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>

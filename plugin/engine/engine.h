@@ -23,7 +23,7 @@
 #ifndef DOCKER_ENGINE_H
 #define DOCKER_ENGINE_H
 
-#include "failure.h"
+#include "common/text/failure.h"
 
 #include <json-c/json.h>
 #include <stdbool.h>

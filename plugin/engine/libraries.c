@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* libraries.c: see libraries.h. */
-#include "libraries.h"
+#include "engine/libraries.h"
 
 #include <dlfcn.h>
 #include <gnu/lib-names.h>

@@ -16,7 +16,7 @@
 #ifndef DOCKER_ENGINE_LIBRARIES_H
 #define DOCKER_ENGINE_LIBRARIES_H
 
-#include "failure.h"
+#include "common/text/failure.h"
 
 #include <archive.h>
 #include <archive_entry.h>

@@ -14,13 +14,13 @@
  * image's ID is the hash of its config, which has the hash of the layer in it, so the same files
  * give the same ID, and nothing is registered before the whole archive was read and checked.
  */
-#include "connection.h"
+#include "engine/connection.h"
 
-#include "cleanup.h"
-#include "host_log.h"
-#include "json_object.h"
-#include "tar.h"
-#include "text.h"
+#include "common/cleanup.h"
+#include "common/sidecar/host_log.h"
+#include "common/text/json_object.h"
+#include "common/text/text.h"
+#include "engine/tar.h"
 
 #include <stdio.h>
 #include <string.h>

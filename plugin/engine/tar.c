@@ -6,10 +6,10 @@
  * layer comes from libarchive too: its mtree writer puts the SHA-256 of a file's bytes into a line of
  * text (mtree(5)).
  */
-#include "tar.h"
+#include "engine/tar.h"
 
-#include "cleanup.h"
-#include "libraries.h"
+#include "common/cleanup.h"
+#include "engine/libraries.h"
 
 #include <string.h>
 #include <sys/stat.h>

@@ -3,7 +3,7 @@
 #ifndef DOCKER_ENGINE_TAR_H
 #define DOCKER_ENGINE_TAR_H
 
-#include "engine.h"
+#include "engine/engine.h"
 
 #define SHA256_TEXT_SIZE 65 /* hexadecimal, with NUL */
 

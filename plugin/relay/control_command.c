@@ -3,10 +3,10 @@
  * control_command.c: see control_command.h.  The talking is the plugin's control_client.c; this reads
  * the arguments and prints the answer.
  */
-#include "control_command.h"
+#include "relay/control_command.h"
 
 #include "common/cleanup.h"
-#include "control_client.h"
+#include "wire/control_client.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -21,9 +21,9 @@
  * another turn; free what ended.  The process ends when it is told to stop, by control socket or
  * signal, when the launcher dies (if asked for), or when a drain is complete.
  */
-#include "relay.h"
+#include "relay/relay.h"
 
-#include "control_command.h"
+#include "relay/control_command.h"
 
 #include <errno.h>
 #include <malloc.h>

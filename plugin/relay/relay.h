@@ -9,11 +9,11 @@
 #ifndef RELAY_H
 #define RELAY_H
 
-#include "histogram.h"
-#include "loop.h"
-#include "protocol.h"
-#include "resolver.h"
-#include "ssh_wire.h"
+#include "relay/base/histogram.h"
+#include "relay/base/loop.h"
+#include "relay/dial/resolver.h"
+#include "relay/serve/ssh_wire.h"
+#include "wire/protocol.h"
 
 #include <bottle/sidecar.h>
 

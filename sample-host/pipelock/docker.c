@@ -9,14 +9,14 @@
  */
 #include "pipelock.h"
 
-#include "cleanup.h"
-#include "engine/container.h"
-#include "engine/labels.h"
-#include "host_log.h"
-#include "json_object.h"
-#include "json_text.h"
-#include "utf8.h"
-#include "wait.h"
+#include "common/cleanup.h"
+#include "common/process/wait.h"
+#include "common/sidecar/host_log.h"
+#include "common/text/json_object.h"
+#include "common/text/json_text.h"
+#include "common/text/utf8.h"
+#include "container/container.h"
+#include "container/labels.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -14,18 +14,18 @@
  */
 #include "pipelock.h"
 
-#include "claim.h"
-#include "cleanup.h"
-#include "detached.h"
-#include "host_log.h"
-#include "json_object.h"
-#include "json_text.h"
-#include "options.h"
-#include "program.h"
-#include "stage_claim.h"
-#include "stage_dir.h"
-#include "text.h"
-#include "wait.h"
+#include "common/cleanup.h"
+#include "common/process/claim.h"
+#include "common/process/detached.h"
+#include "common/process/program.h"
+#include "common/process/wait.h"
+#include "common/sidecar/host_log.h"
+#include "common/sidecar/options.h"
+#include "common/sidecar/stage_claim.h"
+#include "common/sidecar/stage_dir.h"
+#include "common/text/json_object.h"
+#include "common/text/json_text.h"
+#include "common/text/text.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -12,9 +12,9 @@
  */
 #include "pipelock.h"
 
-#include "cleanup.h"
-#include "json_object.h"
-#include "plan_members.h"
+#include "common/cleanup.h"
+#include "common/sidecar/plan_members.h"
+#include "common/text/json_object.h"
 
 #include <bottle/sidecar.h>
 

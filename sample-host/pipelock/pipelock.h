@@ -10,7 +10,7 @@
 #ifndef PIPELOCK_H
 #define PIPELOCK_H
 
-#include "operations.h"
+#include "common/sidecar/operations.h"
 
 #include <json-c/json.h>
 #include <stdint.h>

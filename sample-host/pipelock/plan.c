@@ -11,15 +11,15 @@
  */
 #include "pipelock.h"
 
-#include "bottle_object.h"
-#include "cleanup.h"
-#include "json_object.h"
-#include "json_text.h"
-#include "plan_members.h"
-#include "stage_claim.h"
-#include "stage_dir.h"
-#include "text.h"
-#include "utf8.h"
+#include "common/cleanup.h"
+#include "common/sidecar/bottle_object.h"
+#include "common/sidecar/plan_members.h"
+#include "common/sidecar/stage_claim.h"
+#include "common/sidecar/stage_dir.h"
+#include "common/text/json_object.h"
+#include "common/text/json_text.h"
+#include "common/text/text.h"
+#include "common/text/utf8.h"
 
 #include <string.h>
 

@@ -5,12 +5,12 @@
  * A thread of the target has the name; the input is its one packet.  Its first byte says what is
  * asked.
  */
-#include "control_client.h"
+#include "wire/control_client.h"
 
 #include "fuzz.h"
 
 #include "common/cleanup.h"
-#include "relay/protocol.h"
+#include "wire/protocol.h"
 
 #include <pthread.h>
 #include <sys/socket.h>

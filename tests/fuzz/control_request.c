@@ -11,7 +11,7 @@
 #include "fuzz.h"
 
 #include "common/cleanup.h"
-#include "common/fd_passing.h"
+#include "common/process/fd_passing.h"
 
 #include <sys/un.h>
 

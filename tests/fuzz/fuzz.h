@@ -9,8 +9,8 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
-#include "common/failure.h"
-#include "common/json_text.h"
+#include "common/text/failure.h"
+#include "common/text/json_text.h"
 
 #include <stddef.h>
 #include <stdint.h>

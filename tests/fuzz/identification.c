@@ -4,7 +4,7 @@
  *
  * Where the stream is cut must not matter.  The first byte of an input says where.
  */
-#include "relay/ssh_wire.h"
+#include "relay/serve/ssh_wire.h"
 
 #include "fuzz.h"
 

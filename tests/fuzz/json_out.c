@@ -4,7 +4,7 @@
  *
  * The first byte of an input is the size of the buffer, of 16 bytes each; the rest a text.
  */
-#include "relay/json_out.h"
+#include "relay/base/json_out.h"
 
 #include "fuzz.h"
 

@@ -5,11 +5,11 @@
  * An input is packets: which descriptors come with it, its length, its bytes.  Nothing but the one socket
  * that is wanted becomes a listener, and no descriptor is lost, whatever comes.
  */
-#include "relay/setup.h"
+#include "relay/setup/setup.h"
 
 #include "fuzz.h"
 
-#include "common/fd_passing.h"
+#include "common/process/fd_passing.h"
 
 #include <sys/stat.h>
 #include <unistd.h>

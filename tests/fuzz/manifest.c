@@ -7,8 +7,8 @@
  */
 #include "fuzz.h"
 
+#include "bottle/plan.h"
 #include "common/cleanup.h"
-#include "plan.h"
 
 /* Every line is one that prepare writes, whatever the values in it are. */
 static void check_entrypoint(const struct plan *plan)

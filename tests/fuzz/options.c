@@ -5,7 +5,7 @@
 #include "fuzz.h"
 
 #include "common/cleanup.h"
-#include "common/options.h"
+#include "common/sidecar/options.h"
 
 static bool is_in(int32_t value, int32_t minimum, int32_t maximum)
 {

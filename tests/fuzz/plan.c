@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* plan.c: a plan that a launcher hands to start: what is taken is within the grammars, and written anew
  * it is the same plan. */
-#include "plan.h"
+#include "bottle/plan.h"
 
 #include "fuzz.h"
 

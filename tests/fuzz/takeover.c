@@ -9,7 +9,7 @@
 
 #include "fuzz.h"
 
-#include "common/fd_passing.h"
+#include "common/process/fd_passing.h"
 
 #include <unistd.h>
 

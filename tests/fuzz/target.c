@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* target.c: what stop, status and drain are given: what is taken, put together again, is the same text. */
-#include "target.h"
+#include "common/sidecar/target.h"
 
 #include "fuzz.h"
 

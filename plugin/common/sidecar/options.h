@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* options.h: reading start options: a key, its range and its default in one line each. */
+#ifndef SSH_GATE_OPTIONS_H
+#define SSH_GATE_OPTIONS_H
+
+#include "common/text/failure.h"
+
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define DAY_MS 86400000 /* the longest time that an option may set */
+
+/* An absent key leaves *value, which holds the default, as it is. */
+enum bottle_result option_integer(json_object *options, const char *key, int32_t minimum,
+                                  int32_t maximum, int32_t *value, struct failure *failure);
+enum bottle_result option_boolean(json_object *options, const char *key, bool *value,
+                                  struct failure *failure);
+
+/* value: out: lives as long as options. */
+enum bottle_result option_text(json_object *options, const char *key, const char **value,
+                               struct failure *failure);
+
+#endif

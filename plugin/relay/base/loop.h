@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * loop.h: the relay's one thread: descriptors that become ready, and timers.
+ *
+ * A watch ties a descriptor to a function.  A timer queue holds timers of one duration, so
+ * appending keeps it sorted: starting and stopping a timer costs O(1) and no allocation.
+ */
+#ifndef RELAY_LOOP_H
+#define RELAY_LOOP_H
+
+#include "relay/base/list.h"
+
+#include <stdint.h>
+
+struct watch {
+    int fd;
+    void (*ready)(struct watch *watch, uint32_t events);
+};
+
+struct timer {
+    struct list_node node;
+    int64_t due_ms;
+    void (*expired)(struct timer *timer);
+};
+
+struct timer_queue {
+    struct list_node timers;
+    struct list_node queue; /* in loop.queues */
+    int64_t duration_ms;
+};
+
+struct loop {
+    int epoll_fd;
+    int64_t now_ms, now_us; /* CLOCK_MONOTONIC when the last wait ended */
+    struct list_node queues;
+};
+
+/* Returns 0, or -1 with errno set. */
+int loop_init(struct loop *loop);
+
+/* events: EPOLLIN and so on, epoll_ctl(2).  Return 0, or -1 with errno set: then the descriptor is not
+   watched, also if it was before. */
+int loop_add(struct loop *loop, struct watch *watch, uint32_t events);
+int loop_change(struct loop *loop, struct watch *watch, uint32_t events);
+/* Only for a descriptor that stays open; closing takes it out too, if no duplicate of it is open.
+ */
+void loop_remove(struct loop *loop, struct watch *watch);
+
+void loop_add_queue(struct loop *loop, struct timer_queue *queue, int64_t duration_ms);
+/* A timer that runs is started anew. */
+void timer_start(struct loop *loop, struct timer_queue *queue, struct timer *timer,
+                 void (*expired)(struct timer *timer));
+void timer_init(struct timer *timer);
+void timer_stop(struct timer *timer);
+bool timer_is_running(const struct timer *timer);
+
+/* Waits at most limit_ms (negative: no limit) or until a timer is due; calls what is ready and due.
+ */
+void loop_wait(struct loop *loop, int64_t limit_ms);
+
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * dns_opener.c: the process that opens /etc/hosts and /etc/resolv.conf for a relay that can open nothing.
+ *
+ * These files are replaced all the time: by a new one of the same name, by a symbolic link that leads
+ * elsewhere (systemd-resolved, NetworkManager, resolvconf, VPNs).  To follow that, somebody has to look
+ * at the path again.  The sandbox could let the relay do so, but not for two paths: Landlock knows
+ * files that exist, and directories with all below them.  Reading below /etc is reading /etc/shadow
+ * where the relay is root's, and what is in /run is nobody's business either.  So before the relay
+ * enters its sandbox it makes a process that keeps the right to open files and gives up all else,
+ * above all the network.  All that it is told is one byte, to look at the two.  It answers with the
+ * descriptors of those that have changed, and never reads them:
+ *
+ *     relay → opener   one byte: LOOK, or LOOK_ANEW, where both count as changed, as the relay had no
+ *                      descriptor free when it was last answered
+ *     opener → relay   one byte with a bit for each file that has changed, and above these one for
+ *                      each that is the egress namespace's; and their descriptors
+ *
+ * The relay asks when a dial needs a name, at most once a second; between two of these the process sleeps,
+ * and having been made before the relay had much memory, it has next to none.  It ends when the relay does.  Should it
+ * end before, the relay goes on with the descriptors that it has, and says when they lead nowhere any more.
+ *
+ * There is none in a container, whose engine mounts the two files there and writes into them, because they
+ * cannot be replaced; and none where every upstream is an address.
+ */
+#include "relay/relay.h"
+
+#include "common/process/fd_passing.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { LOOK = 1, LOOK_ANEW };
+
+/* ---- the process ---- */
+
+static bool send_changed(struct dns_file files[DNS_FILES], int socket_fd)
+{
+    unsigned char changed = 0;
+    int fds[DNS_FILES];
+    size_t count = 0;
+
+    for (enum dns_file_index i = DNS_HOSTS; i < DNS_FILES; i++) {
+        int fd = dns_file_open_changed(&files[i]);
+        if (fd < 0)
+            continue;
+        changed |= (unsigned char)(1u << i);
+        if (files[i].followed == 0)
+            changed |= (unsigned char)(1u << (i + DNS_FILES));
+        fds[count++] = fd;
+    }
+    bool sent = send_with_fds(socket_fd, &changed, sizeof changed, fds, count);
+    while (count > 0)
+        (void)close(fds[--count]);
+    return sent;
+}
+
+static void serve(struct dns_file files[DNS_FILES])
+{
+    unsigned char look;
+
+    for (;;) {
+        ssize_t received = recv(STDIN_FILENO, &look, sizeof look, 0);
+        if (received < 0 && errno == EINTR)
+            continue;
+        if (received <= 0)
+            return;
+        for (enum dns_file_index i = DNS_HOSTS; look == LOOK_ANEW && i < DNS_FILES; i++)
+            dns_file_forget(&files[i]);
+        if (!send_changed(files, STDIN_FILENO))
+            return;
+    }
+}
+
+static void become_opener(struct relay *relay, int socket_fd)
+{
+    if (dup2(socket_fd, STDIN_FILENO) != STDIN_FILENO)
+        return;
+    closefrom(STDIN_FILENO + 1);
+    if (relay->process_name) /* else it looks like another relay of the target */
+        memcpy(relay->process_name, RELAY_NAME_OPENER, sizeof RELAY_NAME_OPENER);
+    if (!prctl(PR_SET_NAME, "ssh-gate-opener", 0, 0, 0) &&
+        sandbox_enter_opener(relay->config.sandbox_required))
+        serve(relay->resolver.files);
+}
+
+/* ---- in the relay ---- */
+
+static void note_no_opener(struct relay *relay, const char *why)
+{
+    char message[RELAY_MESSAGE_SIZE];
+
+    (void)snprintf(message, sizeof message,
+                   "the process that opens /etc/hosts and /etc/resolv.conf for the gate %s: from "
+                   "here on it does not see them replaced",
+                   why);
+    event_notice(relay, "dns-opener-ended", message);
+}
+
+/* error: an errno value; 0: the process has ended */
+static void lose_opener(struct relay *relay, int error)
+{
+    struct resolver *resolver = &relay->resolver;
+
+    (void)close(resolver->opener.fd);
+    resolver->opener.fd = -1;
+    /* After its end of file it is about to end; after an error it may not even run. */
+    (void)waitpid(resolver->opener_pid, NULL, error ? WNOHANG : 0);
+    note_no_opener(relay, error ? strerror(error) : "has ended");
+}
+
+/* fds: one for each file that has changed. */
+static void take_changed(struct relay *relay, unsigned char changed, const int *fds, size_t count)
+{
+    size_t used = 0;
+
+    for (enum dns_file_index i = DNS_HOSTS; i < DNS_FILES; i++) {
+        struct dns_file *file = &relay->resolver.files[i];
+        if (!(changed & 1u << i) || used == count)
+            continue;
+        if (file->fd >= 0)
+            (void)close(file->fd);
+        file->fd = fds[used++];
+        file->followed = (changed & 1u << (i + DNS_FILES)) ? 0 : 1;
+        dns_files_read(relay, i);
+    }
+    while (used < count)
+        (void)close(fds[used++]);
+}
+
+static void opener_ready(struct watch *watch, uint32_t events)
+{
+    struct relay *relay = container_of(watch, struct relay, resolver.opener);
+    struct resolver *resolver = &relay->resolver;
+    unsigned char changed = 0;
+    int fds[FD_PASSING_MAX];
+    size_t count = 0;
+
+    (void)events;
+    ssize_t received = receive_with_fds(watch->fd, &changed, sizeof changed, fds, &count);
+    if (received < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    resolver->look_anew = received < 0 && errno == EMFILE;
+    if (received > 0)
+        take_changed(relay, changed, fds, count);
+    else if (!resolver->look_anew)
+        lose_opener(relay, received < 0 ? errno : 0);
+    resolver->look = LOOK_NONE;
+    timer_stop(&resolver->look_timer);
+    lookups_go_on(relay);
+}
+
+static bool has_names(const struct relay *relay)
+{
+    union address literal;
+
+    for (size_t i = 0; i < relay->upstream_count; i++)
+        if (!address_from_literal(relay->upstreams[i].config->host, 0, &literal))
+            return true;
+    return false;
+}
+
+static bool make_opener(struct relay *relay)
+{
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+        return false;
+    pid_t pid = fork();
+    if (pid == 0) {
+        become_opener(relay, pair[1]);
+        _exit(0);
+    }
+    int error = errno;
+    (void)close(pair[1]);
+    if (pid < 0) {
+        (void)close(pair[0]);
+        errno = error;
+        return false;
+    }
+    relay->resolver.opener.fd = pair[0];
+    relay->resolver.opener_pid = pid;
+    return true;
+}
+
+void dns_opener_start(struct relay *relay)
+{
+    relay->resolver.opener = (struct watch){.fd = -1, .ready = opener_ready};
+    dns_files_set_paths(relay);
+    if (!relay->in_container && has_names(relay) && !make_opener(relay))
+        note_no_opener(relay, strerror(errno));
+}
+
+bool dns_opener_watch(struct relay *relay)
+{
+    struct watch *opener = &relay->resolver.opener;
+
+    return opener->fd < 0 || !loop_add(&relay->loop, opener, EPOLLIN);
+}
+
+bool dns_opener_ask(struct relay *relay)
+{
+    const unsigned char look = relay->resolver.look_anew ? LOOK_ANEW : LOOK;
+    int fd = relay->resolver.opener.fd;
+
+    return fd >= 0 && send(fd, &look, sizeof look, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof look;
+}
+
+void dns_opener_stop(struct relay *relay)
+{
+    static const struct timeval LIMIT = {.tv_sec = 1};
+    const struct resolver *resolver = &relay->resolver;
+    int fd = resolver->opener.fd;
+    ssize_t received;
+    char rest;
+
+    if (resolver->opener_pid == 0 || fd < 0 || shutdown(fd, SHUT_WR) ||
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &LIMIT, sizeof LIMIT))
+        return;
+    do {
+        received = recv(fd, &rest, sizeof rest, 0);
+    } while (received > 0);
+    /* It has closed all and is about to end.  Were the relay to end before it, it would fall to a host that is a
+     * subreaper. */
+    if (received == 0)
+        (void)waitpid(resolver->opener_pid, NULL, 0);
+}

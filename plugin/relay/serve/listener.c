@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * listener.c: accepting clients, or not.
+ *
+ * When descriptors or memory run out, or the connections reach what the descriptors allow, the
+ * relay stops watching its listeners instead of spinning on them.  Clients then wait in the
+ * kernel's queue.  It goes on when a connection ends, or tries again after a while.
+ */
+#include "relay/relay.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define ACCEPT_BATCH 32
+#define NOTICE_AFTER_MS                                                                            \
+    10000 /* a pause within this time of the last one gets no event of its own */
+
+/* Returns false when there is nothing more to accept now. */
+static bool accept_one(struct listener *listener)
+{
+    struct relay *relay = listener->relay;
+    union address client;
+    socklen_t length = sizeof client;
+
+    if (relay->paused)
+        return false;
+    if (relay->connections_now >= relay->connections_max) {
+        listeners_pause(relay, "the descriptor limit allows no more connections");
+        return false;
+    }
+    memset(&client, 0, sizeof client);
+    int fd = accept4(listener->watch.fd, &client.any, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0) {
+        connection_open(listener, fd, &client);
+        return true;
+    }
+    if (errno == EAGAIN)
+        return false;
+    /* accept(2): an error of the connection that was about to be accepted says nothing of the next.
+     */
+    if (errno == ECONNABORTED || errno == EINTR || errno == EPROTO || errno == ENETDOWN ||
+        errno == ENETUNREACH || errno == EHOSTDOWN || errno == EHOSTUNREACH || errno == ENOPROTOOPT)
+        return true;
+    listeners_pause(relay, strerror(errno));
+    return false;
+}
+
+static void listener_ready(struct watch *watch, uint32_t events)
+{
+    struct listener *listener = container_of(watch, struct listener, watch);
+
+    (void)events;
+    for (int i = 0; i < ACCEPT_BATCH && accept_one(listener); i++)
+        ;
+}
+
+void listeners_watch(struct relay *relay)
+{
+    for (size_t i = 0; i < relay->listener_count; i++) {
+        relay->listeners[i].watch.ready = listener_ready;
+        if (loop_add(&relay->loop, &relay->listeners[i].watch, EPOLLIN) && errno != EEXIST) {
+            listeners_pause(relay, strerror(errno));
+            return; /* a listener that is watched in a pause would be ready again and again */
+        }
+    }
+}
+
+static void pause_over(struct timer *timer)
+{
+    struct relay *relay = container_of(timer, struct relay, paused_timer);
+
+    listeners_resume(relay);
+}
+
+void listeners_pause(struct relay *relay, const char *reason)
+{
+    if (relay->paused)
+        return;
+    relay->paused = true;
+    for (size_t i = 0; i < relay->listener_count; i++)
+        loop_remove(&relay->loop, &relay->listeners[i].watch);
+    timer_start(&relay->loop, &relay->pause_timers, &relay->paused_timer, pause_over);
+    if (relay->pause_noticed_ms == 0 ||
+        relay->loop.now_ms - relay->pause_noticed_ms > NOTICE_AFTER_MS)
+        event_notice(relay, "accepting-paused", reason);
+    relay->pause_noticed_ms = relay->loop.now_ms;
+}
+
+void listeners_resume(struct relay *relay)
+{
+    if (!relay->paused || relay->state != RELAY_SERVING)
+        return;
+    relay->paused = false;
+    timer_stop(&relay->paused_timer);
+    listeners_watch(relay);
+}
+
+void listeners_close(struct relay *relay)
+{
+    for (size_t i = 0; i < relay->listener_count; i++) {
+        struct listener *listener = &relay->listeners[i];
+        for (int j = 0; j < SOMAXCONN && relay->state == RELAY_DRAINING && accept_one(listener);
+             j++)
+            ;
+        loop_remove(&relay->loop, &listener->watch); /* another relay may have the socket too */
+        (void)close(listener->watch.fd);
+        listener->watch.fd = -1;
+    }
+    relay->listener_count = 0;
+    timer_stop(&relay->paused_timer);
+}
