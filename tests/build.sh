@@ -43,7 +43,7 @@ keeps_the_level() {
     local command
     CFLAGS='-O2 -Wp,-D_FORTIFY_SOURCE=3' configure -DCMAKE_C_COMPILER_LAUNCHER= || return
     [ "$(commands _FORTIFY_SOURCE=2)" -eq 0 ] || return
-    command=$(sed -n 's/^ *"command": "\(.*[/]common[/]utf8\.c\)",$/\1/p' "$dir/build/compile_commands.json" | head -n 1)
+    command=$(sed -n 's/^ *"command": "\(.*[/]common[/]text[/]utf8\.c\)",$/\1/p' "$dir/build/compile_commands.json" | head -n 1)
     [ -n "$command" ] && sh -c "$command -Werror -o '$dir/object'"
 }
 
