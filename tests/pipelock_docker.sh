@@ -126,13 +126,14 @@ stops_by_target() {
 }
 
 refuses_images() {
-    local image
+    local image absent
+    absent=${pipelock_image%:*}:$(sha256sum </dev/null | cut -d ' ' -f 1)
     for image in '' pipelock pipelock:latest "pipelock@sha256:abc" "${pipelock_image}0" \
         "${pipelock_image/sha256/sha512}"; do
         fails_with 'name an image of pipelock by its digest' host "CLAUDE_BOTTLE_PIPELOCK_IMAGE=$image" up web \
             --backend docker --internal-network inner --egress-network outer
     done
-    fails_with 'cannot pull it' up web --options 'pipelock={"image": "'"${pipelock_image/sha256:??/sha256:00}"'"}'
+    fails_with 'cannot pull it' up web --options 'pipelock={"image": "'"$absent"'"}'
     fails_with 'unknown key "dns_servers"' up web --options 'pipelock={"dns_servers": []}'
     nothing_is_left
 }
