@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 #
 # abi.sh: the ABI can age: launchers and plugins of several versions run together as bottle/sidecar.h
-# promises, and a change that would break this does not pass unnoticed (abi/baseline.sh).
+# promises, and a change that would break this does not pass unnoticed: what is built is compared with what
+# was recorded of each released version (abi/baseline.sh), and runs with the plugin and the launcher that are
+# kept of it as binaries (abi/programs.sh).
 # shellcheck source=tests/lib.sh
 source "$(dirname "$0")/lib.sh" "$@"
 
@@ -99,6 +101,144 @@ check 'a launcher of the next major version refuses the present plugin' refuses 
 check 'the present launcher refuses a plugin of the next major version' refuses \
     "$launcher" "$fixtures/fake_newer_major.so" \
     "speaks sidecar ABI $next_major.$minor, this launcher speaks $major.x: use a plugin built for $major.x, or a newer launcher"
+
+# ---- the binaries that are kept of each released version ----
+
+# A binary without AddressSanitizer loads a plugin with it only when the runtime is there first.
+with_sanitizer=()
+if is_sanitized; then
+    with_sanitizer=(env LD_PRELOAD="$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0)
+fi
+
+# every_version_has_binaries: the present one gets its own when it is released, at the latest.
+every_version_has_binaries() {
+    local directory
+    for directory in "$SOURCE_DIR"/tests/abi/*.*/; do
+        [ "$(basename "$directory")" = "$major.$minor" ] || [ -e "$directory/plugin.so" ] || {
+            printf 'no binaries are kept of ABI %s: build them of its sources (tests/abi/programs.sh record)\n' \
+                "$(basename "$directory")"
+            return 1
+        }
+    done
+}
+
+# unpack VERSION: puts its plugin.so and its host, as a launcher that takes them, into $test_dir/VERSION.
+unpack() {
+    local kept=$SOURCE_DIR/tests/abi/$1 directory=$test_dir/kept-$1
+    mkdir -p "$directory" "$directory/state"
+    if [ "$(uname -m)" = x86_64 ]; then
+        # A working copy may be one that a group may write, from which the loader takes nothing.
+        install "$kept/plugin.so" "$kept/host" "$directory"
+    else
+        printf 'NOT RUN: the binaries of ABI %s, which are for x86-64; in their place run what this machine (%s) builds of %s/source\n' \
+            "$1" "$(uname -m)" "$kept"
+        bash "$SOURCE_DIR/tests/abi/programs.sh" build "$kept/source" "$directory"
+    fi
+    mv "$directory/host" "$directory/host.bin"
+    # shellcheck disable=SC2016 # the script expands these
+    printf '#!/bin/sh\nexec %s "$0.bin" "$@"\n' "${with_sanitizer[*]}" >"$directory/host"
+    chmod 755 "$directory/host"
+}
+
+# logs LINE COMMAND...: the command logs the line, as a warning.
+logs() {
+    local line="log 2: $1" said
+    shift
+    said=$(VERBOSE=1 "$@" 2>&1 >"$test_dir/printed")
+    printf '%s\n' "$said"
+    [ "$said" = "$line" ]
+}
+
+# has_state LAUNCHER PLUGIN TEXT: status has the text in it.
+has_state() {
+    local status
+    status=$("$1" "$2" status native:kept)
+    printf '%s\n' "$status"
+    [[ $status == *"$3"* ]]
+}
+
+# passes_every_field LAUNCHER PLUGIN: what a plugin logs, and puts out, is what it was given.
+passes_every_field() {
+    local bottle='{"a": "bottle"}' prepared
+    prepared="kept: prepare kept $test_dir/stage $bottle"
+    logs "$prepared
+log 2: kept: start native {} (null) $(plan_of kept)" \
+        "$@" start "$bottle" kept "$test_dir/stage" inner outer native '{}'
+    [ "$(<"$test_dir/printed")" = native:kept:1 ]
+    logs "$prepared
+log 2: kept: start native {} native:kept:1 $(plan_of kept)" \
+        "$@" start "$bottle" kept "$test_dir/stage" inner outer native '{}' native:kept:1
+    [ "$(<"$test_dir/printed")" = native:kept:2 ]
+    logs 'kept: status native:kept:2' "$@" status native:kept:2
+    has_state "$@" '"target":"native:kept:2","state":"serving"'
+    status_is "$NOT_FOUND" "$@" status native:kept:1
+    logs 'kept: drain native:kept:2 123456789012' "$@" drain native:kept:2 123456789012
+    has_state "$@" '"state":"draining"'
+    has_state "$@" '"grace_ms":123456789012'
+    logs 'kept: stop native:kept:2' "$@" stop native:kept:2
+    status_is "$NOT_FOUND" "$@" status native:kept
+    status_is "$INVALID" "$@" start '[]' kept "$test_dir/stage" inner outer native '{}'
+}
+
+# plan_of SLUG: as the launchers hand it to start.
+plan_of() {
+    printf '{"sidecar":"kept","slug":"%s","upstreams":[{}],"internal_network":"inner","egress_network":"outer"}' "$1"
+}
+
+# is_taken_by_sample_host PLUGIN VERSION: the plugin beside today's gate in today's launcher.
+is_taken_by_sample_host() {
+    local state=$test_dir/bottle/state
+    host_with "$1" plugins | grep -Ex "kept +1 +$2 +native +$1"
+    host_with "$1" plan web --slug web | grep '"sidecar": *"kept"'
+    as bottle mkdir "$state"
+    host_with "$1" up web --internal-network 127.0.0.2 2>&1 | tee "$test_dir/said"
+    grep -F 'kept: start native { } (null) {' "$test_dir/said"
+    [ "$(cut -d ' ' -f 1,3 "$state"/web)" = '1 serving' ]
+    host_with "$1" status --json | grep -F '"target":"native:web:1"'
+    # The plugin of the gate takes over as well.
+    host_with "$1" swap web --grace 5 2>&1 | tee "$test_dir/said"
+    grep -F 'kept: start native { } native:web:1 {' "$test_dir/said"
+    [ "$(cut -d ' ' -f 1,3 "$state"/web)" = '2 serving' ]
+    host_with "$1" down web
+    [ -z "$(ls -A "$state")" ]
+    as bottle rmdir "$state"
+}
+
+# host_with PLUGIN ARGUMENT...
+host_with() {
+    sample_host bottle KEPT_SIDECAR_STATE="$test_dir/bottle/state" "${@:2}" \
+        --plugin "$test_dir/build/plugin/ssh_gate.so" --plugin "$1"
+}
+
+# compile_changed NAME SED: $test_dir/NAME/host and plugin.so, of the present sources with SED's change to the header.
+compile_changed() {
+    local directory=$test_dir/$1
+    change "$1" ssh_gate "$2"
+    cp "$SOURCE_DIR/tests/abi/plugin.c" "$directory/plugin.c"
+    cp "$SOURCE_DIR/tests/fixtures/gate_tool.c" "$directory/host.c"
+    bash "$SOURCE_DIR/tests/abi/programs.sh" build "$directory" "$directory"
+}
+
+# does_not_pass_every_field LAUNCHER PLUGIN
+does_not_pass_every_field() {
+    local status
+    rm -f "$KEPT_SIDECAR_STATE"/*
+    set +e # which `!` would do for all of the function
+    (
+        set -e
+        passes_every_field "$@"
+    )
+    status=$?
+    set -e
+    [ "$status" -ne 0 ]
+}
+
+# a_change_shows NAME SED KEPT: neither of the binaries in KEPT runs with what is built of a changed header.
+a_change_shows() {
+    compile_changed "$1" "$2"
+    does_not_pass_every_field "$test_dir/$1/host" "$3/plugin.so"
+    does_not_pass_every_field "$3/host" "$test_dir/$1/plugin.so"
+}
 
 # ---- what was recorded ----
 
@@ -211,6 +351,38 @@ fills_padding() {
 of_struct() {
     printf '/^struct %s {$/,/^};$/{%s}' "$1" "$2"
 }
+
+check 'binaries are kept of every version before the present one' every_version_has_binaries
+export KEPT_SIDECAR_STATE=$test_dir/state
+mkdir "$KEPT_SIDECAR_STATE" "$test_dir/stage"
+new_home bottle
+install_build
+write_manifest bottle web "$(entry gitea gitea.example 30009 git '')"
+check 'the launcher and the plugin that the next version will record: every field' \
+    passes_every_field "$launcher" "$fixtures/kept_sidecar.so"
+versions=()
+for directory in "$SOURCE_DIR"/tests/abi/"$major".*/; do
+    [ ! -e "$directory/plugin.so" ] || versions+=("$(basename "$directory")")
+done
+for version in "${versions[@]}"; do
+    kept=$test_dir/kept-$version
+    unpack "$version"
+    for plugin in "$gate" "$newer_gate" "$kept/plugin.so"; do
+        check "the launcher of $version and $(basename "$plugin"): a whole life" whole_life "$kept/host" "$plugin" life
+    done
+    for host in "$launcher" "$newer_launcher" "$kept/host"; do
+        check "$(basename "$host") and the plugin of $version: a whole life" whole_life "$host" "$kept/plugin.so" life
+        check "$(basename "$host") and the plugin of $version: every field" passes_every_field "$host" "$kept/plugin.so"
+    done
+    # So these checks can fail.
+    check "a field that moves in a request shows to the binaries of $version" a_change_shows moved-request \
+        "$(of_struct bottle_prepare '/const char \*slug;/d; s/.*const char \*stage_dir;.*/&\nconst char *slug;/')" \
+        "$kept"
+    check "a field that moves in the table shows to the binaries of $version" a_change_shows moved-table \
+        "$(of_struct bottle_sidecar '/(\*stop)/d; s/.*(\*drain).*/&\nenum bottle_result (*stop)(struct bottle_stop *arguments);/')" \
+        "$kept"
+    check "sample-host runs the plugin of $version" is_taken_by_sample_host "$kept/plugin.so" "$version"
+done
 
 check 'what is built is what was recorded' baseline check "$SOURCE_DIR/tests/abi" \
     "$SOURCE_DIR/host-api/include" "$gate" "$fixtures/bottle-host.so"
