@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from settings import IDLE_MANY, LOAD, PLUGIN, SOURCE_DIR, TIMEOUT_S
+from settings import BEFORE, IDLE_MANY, LOAD, PLUGIN, SOURCE_DIR, TIMEOUT_S
 
 sys.path.insert(0, str(SOURCE_DIR / "tests"))
 from python_launcher import Sidecar  # noqa: E402 (its directory is known only now)
@@ -54,9 +54,17 @@ def processes_named(pattern):
     pids = []
     for entry in pathlib.Path("/proc").iterdir():
         with contextlib.suppress(OSError):
-            if entry.name.isdigit() and re.fullmatch(pattern, (entry / "comm").read_text().strip()):
+            if entry.name.isdigit() and re.fullmatch(pattern, process_name(entry)):
                 pids.append(int(entry.name))
     return pids
+
+
+def process_name(entry):
+    """For a relay with the target that it shows, which is its first argument: two gates may run."""
+    name = (entry / "comm").read_text().strip()
+    if name == "ssh-gate-relay":
+        name += " " + (entry / "cmdline").read_text().split("\0")[1]
+    return name
 
 
 # --- the forwarders ---
@@ -83,25 +91,27 @@ class Direct:
 class Gate(Direct):
     name = "ssh_gate"
     how = "backend native, its event log on, limits above what is measured"
-    pattern = "ssh-gate-relay"
     options = {
         "max_connections_per_upstream": 16384,
         "max_dials_per_second": 1000000,
         "max_dials_per_second_per_upstream": 1000000,
     }
     address, port = LISTEN, PORT
+    slug = "bench"
+    plugin = PLUGIN
 
     def __init__(self):
-        self.sidecar = Sidecar(PLUGIN)
+        self.pattern = f"ssh-gate-relay native:{self.slug}:.*"
+        self.sidecar = Sidecar(self.plugin)
 
     def prepare(self, stage_dir):
         stage_dir.mkdir(exist_ok=True)
         bottle = {"ssh": [{"Host": "server", "Hostname": SERVER, "Port": PORT}]}
-        return json.loads(self.sidecar.prepare(json.dumps(bottle), "bench", str(stage_dir)))
+        return json.loads(self.sidecar.prepare(json.dumps(bottle), self.slug, str(stage_dir)))
 
     def start(self, scratch):
-        plan = self.prepare(scratch / "gate")
-        plan["internal_network"] = LISTEN
+        plan = self.prepare(scratch / self.slug)
+        plan["internal_network"] = self.address
         plan["egress_network"] = "host"
         self.plan = json.dumps(plan)
         started = time.monotonic()
@@ -114,6 +124,15 @@ class Gate(Direct):
         for pid in pids:  # the relay is nobody's child, so in this namespace it is process 1's: ours
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
+
+
+class GateBefore(Gate):
+    """Another build of the gate, to compare the present one with."""
+
+    name = "ssh_gate before"
+    address = "127.0.0.3"
+    slug = "bench-before"
+    plugin = BEFORE
 
 
 class Program(Direct):

@@ -7,7 +7,7 @@ import re
 import statistics
 import sys
 
-from forwarders import Gate, Program, run_command
+from forwarders import Gate, GateBefore, Program, run_command
 from settings import BESIDE, IDLE_COUNTS, MANY, README, RESULTS, ROUNDS, START_ROUNDS
 
 # In README.md.
@@ -158,6 +158,19 @@ def in_user_space(forwarders):
     return [gate, *(forwarder for forwarder in forwarders if isinstance(forwarder, Program))]
 
 
+def against_before(results, forwarders):
+    """The gate against its earlier build; nothing if there is none."""
+    gate, before = in_user_space(forwarders)[0], [one for one in forwarders if isinstance(one, GateBefore)]
+    if not before:
+        return ""
+    rows = []
+    for key, what, _ in (*SPEED, *LATENCY, *MEMORY):
+        now, then = results.median(gate, key), results.median(before[0], key)
+        if now is not None and then:
+            rows.append([what, figure(now), figure(then), f"{now / then:.2f} ×"])
+    return "## Against the earlier build\n\n" + table(["", "now", "before", "ratio"], rows) + "\n"
+
+
 def render(results, forwarders, machine_text):
     gate, *peers = in_user_space(forwarders)
     notes = "".join(f"- {note}\n" for note in results.notes)
@@ -175,7 +188,7 @@ The peers are the forwarders in user space. Direct and kernel DNAT (below) are b
 connection and begins another, so they do half of the work.
 
 {aims_table(results, gate, peers)}
-## Speed
+{against_before(results, forwarders)}## Speed
 
 {figures_table(results, SPEED, forwarders)}
 CPU time is the forwarder's own. For direct and kernel DNAT there is no process to ask.

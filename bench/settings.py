@@ -9,6 +9,7 @@ SOURCE_DIR = pathlib.Path(__file__).resolve().parent.parent
 BUILD_DIR = pathlib.Path(os.environ.get("BUILD_DIR", SOURCE_DIR / "build")).resolve()
 LOAD = str(BUILD_DIR / "bench" / "load")
 PLUGIN = str(BUILD_DIR / "plugin" / "ssh_gate.so")
+BEFORE = os.environ.get("BENCH_BEFORE")  # ssh_gate.so of an earlier build, measured beside the present one
 RESULTS = SOURCE_DIR / "bench" / "RESULTS.md"
 README = SOURCE_DIR / "README.md"
 
