@@ -92,6 +92,8 @@ check 'headers, library, package files, plugins and sample-host are installed' i
     include/bottle/sidecar.h include/bottle/host.h \
     "$libdir/pkgconfig/bottle-host.pc" "$libdir/cmake/bottle-host/bottle-hostConfig.cmake" \
     "$libdir/bottle/ssh_gate.so" "$libdir/bottle/pipelock.so" bin/sample-host
+check 'and a man page of each' is_there share/man/man1/sample-host.1 share/man/man3/bottle-sidecar.3 \
+    share/man/man5/claude-bottle.json.5 share/man/man7/ssh_gate.7
 
 check 'sample-host finds the plugins that were installed with it' \
     finds_its_own "$prefix" "$prefix/bin/sample-host" plugins
