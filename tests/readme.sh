@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# readme.sh: what README.md shows works as it stands there: the manifest, the launcher, the plugin.
+# readme.sh: what README.md and bottle-sidecar(3) show works as it stands there: the manifest, the launcher, the
+# plugin.
 set -euo pipefail
 
 # shellcheck source=tests/checks.sh
@@ -30,6 +31,11 @@ block() {
         inside && count == wanted
         $0 == fence { inside = 1; count++ }
     ' "$SOURCE_DIR/README.md"
+}
+
+# literal PAGE: the literal display of a man page, which has only one.
+literal() {
+    awk '/^\.Ed/ { inside = 0 } inside; /^\.Bd -literal/ { inside = 1 }' "$SOURCE_DIR/$1" | sed 's/\\e/\\/g'
 }
 
 sample_host=$BUILD_DIR/sample-host/sample-host
@@ -127,7 +133,7 @@ plugin_is_taken() {
 
 block json 1 >"$dir/claude-bottle.json"
 block c 1 | sed "s/\"web\", argv/\"$slug\", argv/" >"$dir/launcher.c"
-block c 2 >"$dir/plugin.c"
+literal host-api/man/bottle-sidecar.3 >"$dir/plugin.c"
 
 check 'the manifest: both upstreams are in the plan' manifest_gives_both_upstreams
 check 'the launcher compiles against what is installed' compile_launcher

@@ -333,7 +333,7 @@ void relay_stop(struct relay *relay, const char *reason);
 
 /*
  * events.c: one line each in the event log, at the end of the turn, never waiting; the fields are in
- * README.md ("Events").
+ * ssh_gate(7) ("EVENTS").
  */
 void event_started(struct relay *relay);
 void event_open(const struct connection *connection);

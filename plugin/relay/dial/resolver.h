@@ -7,7 +7,7 @@
  *   dns_files.c   what /etc/hosts and /etc/resolv.conf say
  *   dns_opener.c  the process that opens those two for a relay that can open nothing
  *
- * README.md ("Names") says what a user may expect of it.
+ * ssh_gate(7) ("NAME RESOLUTION") says what a user may expect of it.
  */
 #ifndef RELAY_RESOLVER_H
 #define RELAY_RESOLVER_H
