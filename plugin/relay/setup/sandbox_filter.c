@@ -21,6 +21,7 @@
  *   killed    a call of another machine type (32 bits, x32): only somebody who has taken over the process
  *             makes it, and its number would be taken for another call's
  *
+ * tests/sandbox_calls.py compares ALLOWED and OPENER_CALLS with what the code calls, in both directions.
  * A call that a library needs in a new version is found by the tests, which run the whole relay behind the
  * filter, or by the event `sandbox-violation`.
  */
