@@ -371,6 +371,7 @@ for version in "${versions[@]}"; do
         check "the launcher of $version and $(basename "$plugin"): a whole life" whole_life "$kept/host" "$plugin" life
     done
     for host in "$launcher" "$newer_launcher" "$kept/host"; do
+        rm -f "$KEPT_SIDECAR_STATE"/* # of a pair that failed
         check "$(basename "$host") and the plugin of $version: a whole life" whole_life "$host" "$kept/plugin.so" life
         check "$(basename "$host") and the plugin of $version: every field" passes_every_field "$host" "$kept/plugin.so"
     done
