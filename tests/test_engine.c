@@ -131,7 +131,7 @@ static struct engine *open_engine(int64_t timeout_ms)
     return engine;
 }
 
-/* The client has closed its connection, so the thread accepts, or is about to. */
+/* The client has closed its connection, so the thread soon accepts again, and finds no listener. */
 static void close_engine(void)
 {
     char path[64];
@@ -197,7 +197,7 @@ Test(engine, refusals_have_the_engines_own_words)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         CLEANUP_JSON json_object *got = NULL;
         struct failure failure;
-        char text[256];
+        static char text[256]; /* the server looks at it once more when the client has it */
         (void)snprintf(text, sizeof text, "HTTP/1.1 %d x\r\nContent-Length: %zu\r\n\r\n%s",
                        rows[i].status, strlen(rows[i].body), rows[i].body);
         answer_with(text, MIB);
@@ -346,7 +346,8 @@ static size_t put_frame(char *to, const char *text, size_t length)
 Test(engine, lines_of_a_log_are_found_whereever_frames_are_cut)
 {
     static const char *const FRAMES[] = {"fir", "st\nsecond\nth", "", "ird\n", "\nenough\nmore\n"};
-    char bytes[512] = "HTTP/1.1 200 OK\r\n\r\n";
+    /* Static, for the server may still send when the client has enough. */
+    static char bytes[512] = "HTTP/1.1 200 OK\r\n\r\n";
     size_t length = strlen(bytes);
     CLEANUP_ENGINE struct engine *engine = open_engine(10000);
 
