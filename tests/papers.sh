@@ -243,7 +243,7 @@ version() {
 functions() {
     same "$(gcc -E -P -I host-api/include -x c host-api/include/bottle/host.h | tr -d ' \n' | tr ';' '\n' |
         grep -E '^[a-z_*]*bottle_(plugin|result)_[a-z]+\(')" \
-        "$(mandoc -T ascii "$abi_page" 2>/dev/null | col -b | sed -n '/^SYNOPSIS/,/^DESCRIPTION/p' |
+        "$(mandoc -T ascii "$abi_page" 2>/dev/null | sed 's/.\x08//g' | sed -n '/^SYNOPSIS/,/^DESCRIPTION/p' |
             sed '1,/bottle\/host\.h/d;/^DESCRIPTION/d' | tr -d ' \t\n' | tr ';' '\n' | grep .)"
 }
 
