@@ -139,7 +139,7 @@ calls() {
 events() {
     {
         calls event_notice | sed 's/^[^,]*, //'
-        calls begin | grep -F 'buffer,' | sed 's/^[^,]*, [^,]*, //' | grep -v '^event)'
+        calls '(event_)?begin' | grep -F 'buffer,' | sed 's/^[^,]*, [^,]*, //' | grep -v '^event)'
     } >"$test_dir/names"
     status_is 1 grep -v '^"' "$test_dir/names"
     same "$(cut -d '"' -f 2 "$test_dir/names")" "$(section "$gate_page" EVENTS | items Cm)"
