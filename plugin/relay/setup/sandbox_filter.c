@@ -4,12 +4,19 @@
  *
  * A program that runs while the relay is built: it prints the filter that libseccomp makes of the tables
  * below, and sandbox.c takes it in.  So the relay begins sooner, and has no part that makes filters in the
- * process that a peer may attack.  The filter is for the machine type that it is built on.
+ * process that a peer may attack.
  *
- *     sandbox_filter filter    the instructions, for a table of struct sock_filter
- *     sandbox_filter opener    those for the process of dns_opener.c, which is killed at all else
- *     sandbox_filter names     the names of the system calls, in the order of their numbers, each ended by a
- *                              zero; for a table of char.  A number without a call has an empty name
+ *     sandbox_filter filter [MACHINE]      the instructions, for a table of struct sock_filter
+ *     sandbox_filter opener [MACHINE]      those for the process of dns_opener.c, which is killed at all else
+ *     sandbox_filter names [MACHINE]       the names of the system calls, in the order of their numbers, each
+ *                                          ended by a zero; for a table of char.  A number without a call has
+ *                                          an empty name
+ *     sandbox_filter constants             a C source that compiles only for a machine type whose constants
+ *                                          are those that the filters were made with
+ *
+ * MACHINE is the type of the machine that the relay is built for, such as aarch64 (seccomp_arch_resolve_name(3));
+ * without it, the one that this program is built for.  libseccomp translates the numbers of the calls, but not
+ * the values of their arguments nor of errno, so a build for another type compiles the constants too.
  *
  * A call has one of four outcomes:
  *
@@ -274,14 +281,23 @@ static bool print_instructions(FILE *program)
     return feof(program);
 }
 
+/* Makes the filter one for the machine in place of the one for this program's. */
+static bool set_machine(scmp_filter_ctx filter, uint32_t machine)
+{
+    return machine == seccomp_arch_native() ||
+           (!seccomp_arch_add(filter, machine) &&
+            !seccomp_arch_remove(filter, seccomp_arch_native()));
+}
+
 /* other: for a call of no rule. */
-static bool print_filter(uint32_t other, bool (*add_rules)(scmp_filter_ctx filter))
+static bool print_filter(uint32_t machine, uint32_t other,
+                         bool (*add_rules)(scmp_filter_ctx filter))
 {
     /* What the filter is must not depend on the kernel that it is built on. */
     scmp_filter_ctx filter = seccomp_api_set(3) ? NULL : seccomp_init(other);
     FILE *program = tmpfile();
     bool printed =
-        filter && program &&
+        filter && program && set_machine(filter, machine) &&
         !seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) &&
         /* A tree, so that each call takes few comparisons where the kernel keeps no cache (before 5.11). */
         !seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2) && add_rules(filter) &&
@@ -294,10 +310,10 @@ static bool print_filter(uint32_t other, bool (*add_rules)(scmp_filter_ctx filte
     return printed;
 }
 
-static bool print_names(void)
+static bool print_names(uint32_t machine)
 {
     for (int number = 0; number < NUMBERS; number++) {
-        char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, number);
+        char *name = seccomp_syscall_resolve_num_arch(machine, number);
         for (const char *letter = name; letter && *letter; letter++)
             (void)printf("'%c', ", *letter); /* main() asks ferror(3) */
         (void)puts("0,");
@@ -306,15 +322,56 @@ static bool print_names(void)
     return true;
 }
 
+#define CONSTANT(name)                                                                             \
+    {                                                                                              \
+#name, (unsigned int)(name)                                                                \
+    }
+
+static bool print_constants(void)
+{
+    static const struct {
+        const char *name;
+        unsigned int value;
+    } CONSTANTS[] = {
+        CONSTANT(DNS_FILE_FLAGS), CONSTANT(EACCES),       CONSTANT(EAFNOSUPPORT),
+        CONSTANT(ENOMEM),         CONSTANT(ENOSYS),       CONSTANT(ENOTTY),
+        CONSTANT(EPERM),          CONSTANT(ESPIPE),       CONSTANT(AF_INET),
+        CONSTANT(AF_INET6),       CONSTANT(AF_NETLINK),   CONSTANT(AF_UNIX),
+        CONSTANT(SOCK_CLOEXEC),   CONSTANT(SOCK_DGRAM),   CONSTANT(SOCK_NONBLOCK),
+        CONSTANT(SOCK_STREAM),    CONSTANT(FUTEX_WAKE),   CONSTANT(FUTEX_CMD_MASK),
+        CONSTANT(PROT_EXEC),      CONSTANT(SIOCGIFINDEX),
+    };
+
+    (void)puts("#include \"relay/dial/dns_file_flags.h\"\n#include <errno.h>\n"
+               "#include <linux/futex.h>\n#include <sys/ioctl.h>\n#include <sys/mman.h>\n"
+               "#include <sys/socket.h>");
+    for (size_t i = 0; i < sizeof CONSTANTS / sizeof CONSTANTS[0]; i++)
+        (void)printf("_Static_assert((unsigned int)(%s) == %#xU, \"%s\");\n", CONSTANTS[i].name,
+                     CONSTANTS[i].value, CONSTANTS[i].name);
+    return true;
+}
+
 int main(int count, char **arguments)
 {
-    const char *what = count == 2 ? arguments[1] : "";
-    bool printed = strcmp(what, "filter") == 0 ? print_filter(SCMP_ACT_TRAP, add_relay_rules)
-                   : strcmp(what, "opener") == 0
-                       ? print_filter(SCMP_ACT_KILL_PROCESS, add_opener_rules)
-                   : strcmp(what, "names") == 0 ? print_names()
-                                                : false;
+    const char *what = count == 2 || count == 3 ? arguments[1] : "";
+    const char *machine_name = count == 3 ? arguments[2] : NULL;
+    uint32_t machine =
+        machine_name ? seccomp_arch_resolve_name(machine_name) : seccomp_arch_native();
+    bool printed = false;
 
+    if (!machine) {
+        (void)fprintf(stderr, "sandbox_filter: libseccomp knows no machine type \"%s\"\n",
+                      machine_name);
+        return EXIT_FAILURE;
+    }
+    if (strcmp(what, "filter") == 0)
+        printed = print_filter(machine, SCMP_ACT_TRAP, add_relay_rules);
+    else if (strcmp(what, "opener") == 0)
+        printed = print_filter(machine, SCMP_ACT_KILL_PROCESS, add_opener_rules);
+    else if (strcmp(what, "names") == 0)
+        printed = print_names(machine);
+    else if (strcmp(what, "constants") == 0)
+        printed = print_constants();
     if (!printed || fflush(stdout) || ferror(stdout)) {
         (void)fputs(
             "sandbox_filter: libseccomp makes no filter of these system calls, or no names\n",
