@@ -6,7 +6,19 @@
  * in the networks; start them in order; write down what runs.  `status` and `down` go by what is written
  * down; `swap` goes by both, the manifest and what is written down.
  */
-#include "sample_host.h"
+#include "commands.h"
+
+#include "bottle.h"
+#include "describe.h"
+#include "exit_status.h"
+#include "fail.h"
+#include "manifest.h"
+#include "members.h"
+#include "orphans.h"
+#include "print.h"
+#include "slugs.h"
+#include "state.h"
+#include "swap.h"
 
 #include "common/cleanup.h"
 #include "common/text/failure.h"
@@ -61,7 +73,7 @@ int command_plan(const struct request *request)
     CLEANUP_FREE char *text = NULL;
 
     if (!plugins_load(&plugins, request, true) || !manifest_find(request, &bottle, &text) ||
-        !directory_temporary(&directory))
+        !directory_make_temporary(&directory))
         return STATUS_FAILED;
     bool printed = bottle_prepare(&bottle, text, &plugins, &directory) && print_plans(&bottle);
     return directory_remove(&directory) && printed ? STATUS_OK : STATUS_FAILED;
@@ -124,38 +136,16 @@ int command_up(const struct request *request)
     CLEANUP_FREE char *text = NULL;
 
     if (!plugins_load(&plugins, request, true) || !manifest_find(request, &bottle, &text) ||
-        !state_open(&root) || !state_claim(&root, bottle.slug, request, &directory))
+        !slugs_open(&root) || !slugs_claim(&root, bottle.slug, request, &directory))
         return STATUS_FAILED;
     if (!bottle_prepare(&bottle, text, &plugins, &directory) ||
         !bring_up(&bottle, request, &directory)) {
-        (void)bottle_give_up(&bottle, &directory); /* what it could not do, it has reported */
+        bottle_abandon(&bottle, &directory);
         return STATUS_FAILED;
     }
     for (size_t i = 0; i < bottle.count; i++)
         print_started(&bottle.sidecars[i]);
     return STATUS_OK;
-}
-
-/* ---- what is not up ---- */
-
-/* A state_visit. */
-static bool add_name(void *context, struct directory *directory, struct bottle *bottle)
-{
-    const char **separator = context;
-
-    print_part(stderr, "%s%s (slug %s)", *separator, bottle->name, directory->name);
-    *separator = ", ";
-    return true;
-}
-
-void say_not_up(const struct directory *root, const struct request *request)
-{
-    static const struct request all = {0};
-    const char *separator = "; up: ";
-
-    print_part(stderr, "sample-host: bottle %s is not up", request->bottle);
-    (void)state_walk(root, &all, add_name, &separator); /* it reports what it cannot read */
-    (void)fputc('\n', stderr);
 }
 
 /* ---- swap ---- */
@@ -222,16 +212,16 @@ static bool swap_sidecars(struct bottle *bottle, const struct plugins *plugins,
                           const struct request *request, const char *text,
                           const struct directory *directory)
 {
-    bool is_done[2 * SIDECAR_MAX] = {false};
+    bool is_done[2 * PLUGIN_MAX] = {false};
     bool swapped = false;
 
-    bottle_forget_moved(bottle);
+    bottle_drop_ended_twins(bottle);
     for (size_t i = 0; i < bottle->count; i++) {
         struct sidecar *sidecar = &bottle->sidecars[i];
         if (is_done[i] || (request->plugin_count > 0 && !is_named(plugins, request, sidecar)) ||
             has_moved(bottle, sidecar))
             continue;
-        enum bottle_result result = bottle_swap_sidecar(bottle, &sidecar, request, text, directory);
+        enum bottle_result result = swap_sidecar(bottle, &sidecar, request, text, directory);
         if (result == BOTTLE_UNSUPPORTED && request->plugin_count == 0)
             continue;
         if (result != BOTTLE_OK || !print_address(sidecar))
@@ -241,7 +231,7 @@ static bool swap_sidecars(struct bottle *bottle, const struct plugins *plugins,
     return swapped;
 }
 
-/* A state_visit.  What was read before the lock may be out of date. */
+/* A slug_visit.  What was read before the lock may be out of date. */
 static bool swap_bottle(void *context, struct directory *directory, struct bottle *bottle)
 {
     struct swap *swap = context;
@@ -271,11 +261,11 @@ int command_swap(const struct request *request)
     CLEANUP_DIRECTORY struct directory root = NO_DIRECTORY;
     struct swap swap = {request, false};
 
-    if (!state_open(&root) || !state_walk(&root, request, swap_bottle, &swap))
+    if (!slugs_open(&root) || !slugs_walk(&root, request, swap_bottle, &swap))
         return STATUS_FAILED;
     if (swap.found)
         return STATUS_OK;
-    say_not_up(&root, request);
+    slugs_say_not_up(&root, request);
     return STATUS_NOT_RUNNING;
 }
 
@@ -286,7 +276,7 @@ struct takedown {
     bool found;
 };
 
-/* A state_visit.  What was read before the lock may be out of date. */
+/* A slug_visit.  What was read before the lock may be out of date. */
 static bool take_down(void *context, struct directory *directory, struct bottle *bottle)
 {
     struct takedown *takedown = context;
@@ -310,13 +300,13 @@ int command_down(const struct request *request)
     CLEANUP_DIRECTORY struct directory root = NO_DIRECTORY;
     struct takedown takedown = {request, false};
 
-    if (!state_open(&root))
+    if (!slugs_open(&root))
         return STATUS_FAILED;
     if (request->value[OPTION_ORPHANS] != NULL)
-        return remove_orphans(&root, request) ? STATUS_OK : STATUS_FAILED;
-    if (!state_walk(&root, request, take_down, &takedown))
+        return orphans_remove(&root, request) ? STATUS_OK : STATUS_FAILED;
+    if (!slugs_walk(&root, request, take_down, &takedown))
         return STATUS_FAILED;
     if (!takedown.found)
-        say_not_up(&root, request);
+        slugs_say_not_up(&root, request);
     return STATUS_OK;
 }

@@ -17,7 +17,13 @@
  * covers that one.  The command has no capability and can get none in this namespace, so it can undo
  * none of this.
  */
-#include "sample_host.h"
+#include "inside.h"
+
+#include "exit_status.h"
+#include "fail.h"
+#include "files.h"
+#include "members.h"
+#include "step.h"
 
 #include "common/cleanup.h"
 #include "common/sidecar/stage_dir.h"
@@ -42,7 +48,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static bool fail_errno(const char *what, const char *name)
+static bool fail_inside(const char *what, const char *name)
 {
     return fail("bottle: cannot %s %s: %s", what, name, strerror(errno));
 }
@@ -224,7 +230,7 @@ static bool write_files(const char *path, const struct stage_file *files, size_t
 static bool mount_empty(const char *target)
 {
     return mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755") == 0 ||
-           errno == ENOENT || fail_errno("mount a tmpfs on", target);
+           errno == ENOENT || fail_inside("mount a tmpfs on", target);
 }
 
 /* Makes our files at /run; what they are made from may lie below. */
@@ -243,7 +249,7 @@ static bool make_files(const struct bottle *bottle)
     const struct stage_file ssh[] = {{"ssh_config", 0644, ssh_config},
                                      {"ssh_known_hosts", 0644, known_hosts}};
     return mount_empty("/run") && write_files("/run", etc, sizeof etc / sizeof etc[0]) &&
-           (mkdir("/run/ssh", 0755) == 0 || fail_errno("make", "/run/ssh")) &&
+           (mkdir("/run/ssh", 0755) == 0 || fail_inside("make", "/run/ssh")) &&
            write_files("/run/ssh", ssh, sizeof ssh / sizeof ssh[0]);
 }
 
@@ -283,14 +289,14 @@ static bool arrange_files(const struct bottle *bottle)
     char directory[PATH_MAX];
 
     if (getcwd(directory, sizeof directory) == NULL)
-        return fail_errno("find", "the current directory");
+        return fail_inside("find", "the current directory");
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
         return fail_permission("keep mounts from spreading");
     if (!make_files(bottle))
         return false;
     CLEANUP_FD int made_fd = open("/run", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (made_fd < 0)
-        return fail_errno("open", "/run");
+        return fail_inside("open", "/run");
     /* Without a nsswitch.conf or resolv.conf, the C library does what it does with ours. */
     if (!mount_empty("/run") || !mount_empty("/var/run") ||
         !cover(made_fd, "hosts", "/etc/hosts", false) ||
@@ -316,16 +322,16 @@ static bool drop_capabilities(void)
     while (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0)
         capability++;
     if (errno != EINVAL || capability == 0) /* EINVAL: the kernel knows no more of them */
-        return fail_errno("drop", "the capability bounding set");
+        return fail_inside("drop", "the capability bounding set");
     return (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0 &&
             syscall(SYS_capset, &header, none) == 0 &&
             prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0) ||
-           fail_errno("drop", "capabilities");
+           fail_inside("drop", "capabilities");
 }
 
 static bool take_step(int link)
 {
-    return tell_step(link) && await_step(link);
+    return step_tell(link) && step_await(link);
 }
 
 _Noreturn void inside_bottle(int link, const struct bottle *bottle, char *const *command)

@@ -1,146 +1,47 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * main.c: sample-host, a launcher: the command line.
+ * main.c: sample-host, a small launcher of sidecars: the commands, their help, and the way to them.
  *
- * Options may stand before and after COMMAND.  What follows "--" is the command of `run`, and is not
- * looked at here.
+ * sample-host/ is for a launcher that is small enough to read in one sitting, and for pipelock, a small
+ * sidecar: everything that knows SSH, or that a second launcher would need too, belongs elsewhere.
+ *
+ * Read on in commands.c, where `up` shows what every launcher does, then in sidecar.c, where the operations
+ * of a plugin are called.  The other files, from the top down:
+ *
+ *     options.c                       the command line becomes a request
+ *     commands.c, status.c, run.c     the commands; prometheus.c: an output of status; inside.c, step.c: the
+ *                                     other process of run; orphans.c: down --orphans
+ *     slugs.c                         claims a slug, and visits the bottles that are up
+ *     manifest.c, plugins.c           the bottle that is asked for, and the plugins that serve it
+ *     bottle.c, swap.c, sidecar.c     a bottle's sidecars, a sidecar's move, one sidecar
+ *     networks.c, owned.c             a slug's networks, and what else a user has in an engine
+ *     state.c, directory.c            what runs, written down, and where
+ *     describe.c, members.c, files.c, fail.c, print.c
+ *                                     JSON, files, errors and text, for all of them
+ *
+ * Options may stand before and after COMMAND.  What follows "--" is the command of `run`, and is not read
+ * here.
  */
-#include "sample_host.h"
+#include "commands.h"
+#include "exit_status.h"
+#include "fail.h"
+#include "options.h"
+#include "run.h"
+#include "status.h"
 
 #include "common/cleanup.h"
-#include "common/text/json_text.h"
-#include "common/text/utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- helpers ---- */
+#define EVERY_COMMAND                                                                              \
+    (OPTION_BIT(OPTION_PLUGIN) | OPTION_BIT(OPTION_MANIFEST) | OPTION_BIT(OPTION_HELP))
 
-bool make_path(char path[PATH_MAX], const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    int len = vsnprintf(path, PATH_MAX, format, arguments);
-    va_end(arguments);
-    return (len >= 0 && len < PATH_MAX) || fail("the path %.200s… is too long", path);
-}
-
-bool read_text_file(int dir_fd, const char *name, size_t max_bytes, bool optional, char **text)
-{
-    struct stat file;
-    size_t len = 0;
-    ssize_t count = 1;
-
-    *text = NULL;
-    /* O_NONBLOCK: opening a FIFO must not wait for a writer; it is refused. */
-    CLEANUP_FD int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0 && errno == ENOENT && optional)
-        return true;
-    if (fd < 0 || fstat(fd, &file) != 0)
-        return fail("cannot open %s: %s", name, strerror(errno));
-    if (!S_ISREG(file.st_mode))
-        return fail("%s is no regular file", name);
-    CLEANUP_FREE char *buffer = malloc(max_bytes + 2);
-    if (buffer == NULL)
-        return fail("%s: out of memory", name);
-    for (; count > 0 && len <= max_bytes; len += (size_t)count) {
-        count = read(fd, buffer + len, max_bytes + 1 - len);
-        if (count < 0)
-            return fail("cannot read %s: %s", name, strerror(errno));
-    }
-    if (len > max_bytes)
-        return fail("%s is longer than %zu bytes, the most that is read", name, max_bytes);
-    buffer[len] = '\0';
-    if (strlen(buffer) < len)
-        return fail("%s: byte %zu is NUL: it must be text", name, strlen(buffer));
-    *text = steal_pointer(&buffer);
-    return true;
-}
-
-const char *text_member(json_object *object, const char *key)
-{
-    json_object *value = json_object_object_get(object, key);
-
-    return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : NULL;
-}
-
-bool set_member(json_object *object, const char *key, json_object *value)
-{
-    if (object != NULL && value != NULL && json_object_object_add(object, key, value) == 0)
-        return true;
-    (void)json_object_put(value);
-    return fail("out of memory");
-}
-
-static bool is_utf8(const char *text)
-{
-    size_t left = strlen(text);
-
-    while (left > 0) {
-        uint32_t code_point;
-        size_t length = utf8_decode(text, left, &code_point);
-        if (length == 0)
-            return false;
-        text += length;
-        left -= length;
-    }
-    return true;
-}
-
-bool set_text(json_object *object, const char *key, const char *text)
-{
-    if (text != NULL && !is_utf8(text)) /* JSON could not be read back */
-        return fail("%s \"%s\" is no UTF-8: give another", key, text);
-    return set_member(object, key, json_object_new_string(text));
-}
-
-/* ---- options and commands ---- */
-
-#define BIT(option)   (1u << (option))
-#define GRACE_MAX_S   604800 /* a week */
-#define FIRST_VALUE   256    /* what getopt_long(3) returns for the first option: no character */
-#define EVERY_COMMAND (BIT(OPTION_PLUGIN) | BIT(OPTION_MANIFEST) | BIT(OPTION_HELP))
-
-static const struct option options[OPTION_COUNT + 1] = {
-    [OPTION_PLUGIN] = {"plugin", required_argument, NULL, FIRST_VALUE + OPTION_PLUGIN},
-    [OPTION_MANIFEST] = {"manifest", required_argument, NULL, FIRST_VALUE + OPTION_MANIFEST},
-    [OPTION_SLUG] = {"slug", required_argument, NULL, FIRST_VALUE + OPTION_SLUG},
-    [OPTION_BACKEND] = {"backend", required_argument, NULL, FIRST_VALUE + OPTION_BACKEND},
-    [OPTION_INTERNAL_NETWORK] = {"internal-network", required_argument, NULL,
-                                 FIRST_VALUE + OPTION_INTERNAL_NETWORK},
-    [OPTION_EGRESS_NETWORK] = {"egress-network", required_argument, NULL,
-                               FIRST_VALUE + OPTION_EGRESS_NETWORK},
-    [OPTION_OPTIONS] = {"options", required_argument, NULL, FIRST_VALUE + OPTION_OPTIONS},
-    [OPTION_EVENTS] = {"events", required_argument, NULL, FIRST_VALUE + OPTION_EVENTS},
-    [OPTION_GRACE] = {"grace", required_argument, NULL, FIRST_VALUE + OPTION_GRACE},
-    [OPTION_JSON] = {"json", no_argument, NULL, FIRST_VALUE + OPTION_JSON},
-    [OPTION_PROMETHEUS] = {"prometheus", no_argument, NULL, FIRST_VALUE + OPTION_PROMETHEUS},
-    [OPTION_WATCH] = {"watch", no_argument, NULL, FIRST_VALUE + OPTION_WATCH},
-    [OPTION_ORPHANS] = {"orphans", no_argument, NULL, FIRST_VALUE + OPTION_ORPHANS},
-    [OPTION_HELP] = {"help", no_argument, NULL, FIRST_VALUE + OPTION_HELP},
-};
-
-/* What an option takes; NULL: no value. */
-static const char *const values[OPTION_COUNT] = {
-    [OPTION_PLUGIN] = "FILE",
-    [OPTION_MANIFEST] = "FILE",
-    [OPTION_SLUG] = "S",
-    [OPTION_BACKEND] = "B",
-    [OPTION_INTERNAL_NETWORK] = "N",
-    [OPTION_EGRESS_NETWORK] = "N",
-    [OPTION_OPTIONS] = "SIDECAR=JSON",
-    [OPTION_EVENTS] = "FILE",
-    [OPTION_GRACE] = "SECONDS",
-};
-
-static const char option_help[] =
+static const char COMMON_HELP[] =
     "Every command takes, before and after its name:\n"
     "  --plugin FILE       a plugin: a path, or a name that is looked for in $BOTTLE_SIDECAR_PATH "
     "and\n"
@@ -167,13 +68,13 @@ static const struct command {
     bool bottle;    /* takes BOTTLE */
     bool optional;  /* BOTTLE may be left out */
     int (*function)(const struct request *request);
-} commands[] = {
+} COMMANDS[] = {
     {"plugins", "plugins", "what is loaded: name, version, ABI, backends, path", "", 0, false,
      false, command_plugins},
     {"plan", "plan BOTTLE [OPTION]…", "prepare only, and print the plans as JSON",
      SLUG_HELP
      "\nThe files that the plans name are in a temporary directory, which is removed again.\n",
-     BIT(OPTION_SLUG), true, false, command_plan},
+     OPTION_BIT(OPTION_SLUG), true, false, command_plan},
     {"up", "up BOTTLE [--internal-network N] [OPTION]…", "start the bottle's sidecars",
      "  --internal-network N\n"
      "                      where the bottle reaches them.  Backend native: an IP address of this "
@@ -187,8 +88,8 @@ static const struct command {
      "                      claude-bottle-egress-SLUG, made if it is missing.  down removes what "
      "up made\n"
      "  --backend B         default: each sidecar's first\n" SLUG_HELP OPTIONS_HELP,
-     BIT(OPTION_SLUG) | BIT(OPTION_BACKEND) | BIT(OPTION_INTERNAL_NETWORK) |
-         BIT(OPTION_EGRESS_NETWORK) | BIT(OPTION_OPTIONS),
+     OPTION_BIT(OPTION_SLUG) | OPTION_BIT(OPTION_BACKEND) | OPTION_BIT(OPTION_INTERNAL_NETWORK) |
+         OPTION_BIT(OPTION_EGRESS_NETWORK) | OPTION_BIT(OPTION_OPTIONS),
      true, false, command_up},
     {"status", "status [BOTTLE] [OPTION]…", "what runs",
      "  --json              as JSON, with all that the sidecars say of themselves\n"
@@ -203,7 +104,8 @@ static const struct command {
      "if $NO_COLOR is set.  The exit status is 3 if BOTTLE is not up or a sidecar that was started "
      "does\n"
      "not run.\n",
-     BIT(OPTION_JSON) | BIT(OPTION_PROMETHEUS) | BIT(OPTION_WATCH), true, true, command_status},
+     OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_PROMETHEUS) | OPTION_BIT(OPTION_WATCH), true, true,
+     command_status},
     {"swap", "swap BOTTLE [--plugin FILE] [OPTION]…",
      "move the running sidecars to another build or backend; no connection is lost",
      "  --plugin FILE       the build to move to, of a sidecar that runs; default: every sidecar "
@@ -222,8 +124,8 @@ static const struct command {
      "the new one, at the address that is printed.  If it cannot start, the old one goes on.  The "
      "exit\n"
      "status is 3 if BOTTLE is not up.\n",
-     BIT(OPTION_SLUG) | BIT(OPTION_BACKEND) | BIT(OPTION_INTERNAL_NETWORK) |
-         BIT(OPTION_EGRESS_NETWORK) | BIT(OPTION_OPTIONS) | BIT(OPTION_GRACE),
+     OPTION_BIT(OPTION_SLUG) | OPTION_BIT(OPTION_BACKEND) | OPTION_BIT(OPTION_INTERNAL_NETWORK) |
+         OPTION_BIT(OPTION_EGRESS_NETWORK) | OPTION_BIT(OPTION_OPTIONS) | OPTION_BIT(OPTION_GRACE),
      true, false, command_swap},
     {"down", "down BOTTLE|--orphans [OPTION]…", "stop the bottle's sidecars",
      "  --slug S            only this run; default: every run of BOTTLE\n"
@@ -232,7 +134,7 @@ static const struct command {
      "                      sample-host left in the engine, of slugs that \"status\" does not "
      "list\n"
      "\nA bottle that is not up is no error.\n",
-     BIT(OPTION_SLUG) | BIT(OPTION_ORPHANS), true, true, command_down},
+     OPTION_BIT(OPTION_SLUG) | OPTION_BIT(OPTION_ORPHANS), true, true, command_down},
     {"run", "run BOTTLE [OPTION]… -- COMMAND [ARGUMENT]…",
      "run a command that reaches the bottle's sidecars and nothing else",
      SLUG_HELP
@@ -248,10 +150,11 @@ static const struct command {
      "\nThe exit status is COMMAND's, 128 + N if signal N ended it, 125 if sample-host itself "
      "failed,\n"
      "126 if COMMAND cannot be executed, 127 if there is no such COMMAND.\n",
-     BIT(OPTION_SLUG) | BIT(OPTION_OPTIONS) | BIT(OPTION_EVENTS), true, false, command_run},
+     OPTION_BIT(OPTION_SLUG) | OPTION_BIT(OPTION_OPTIONS) | OPTION_BIT(OPTION_EVENTS), true, false,
+     command_run},
 };
 #define USAGE_WIDTH   46
-#define COMMAND_COUNT (sizeof commands / sizeof commands[0])
+#define COMMAND_COUNT (sizeof COMMANDS / sizeof COMMANDS[0])
 
 /* How many bytes text has more than characters: a width of printf(3) counts bytes. */
 static int wider_in_bytes(const char *text)
@@ -267,39 +170,25 @@ static int print_help(const struct command *command)
 {
     if (command != NULL) {
         (void)printf("usage: sample-host %s\n\n  %s\n\n%s%s%s", command->usage, command->summary,
-                     command->help, *command->help != '\0' ? "\n" : "", option_help);
+                     command->help, *command->help != '\0' ? "\n" : "", COMMON_HELP);
         return STATUS_OK;
     }
     (void)printf("usage: sample-host COMMAND\n\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        (void)printf("  %-*s %s\n", USAGE_WIDTH + wider_in_bytes(commands[i].usage),
-                     commands[i].usage, commands[i].summary);
+        (void)printf("  %-*s %s\n", USAGE_WIDTH + wider_in_bytes(COMMANDS[i].usage),
+                     COMMANDS[i].usage, COMMANDS[i].summary);
     (void)printf(
         "\n%s\nExit status: 0 done, 1 failed, 2 wrong usage, 3 not running (status, swap);\n"
         "run: see \"sample-host run --help\".\n",
-        option_help);
+        COMMON_HELP);
     return STATUS_OK;
-}
-
-/* "--a, --b": the options of a set of bits. */
-static const char *list_options(unsigned bits, char list[256])
-{
-    size_t len = 0;
-
-    list[0] = '\0';
-    for (unsigned i = 0; i < OPTION_COUNT && len < 256; i++) {
-        if ((bits & BIT(i)) != 0)
-            len += (size_t)snprintf(list + len, 256 - len, "%s--%s", len > 0 ? ", " : "",
-                                    options[i].name);
-    }
-    return list;
 }
 
 static const struct command *find_command(const char *name)
 {
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        if (strcmp(commands[i].name, name) == 0)
-            return &commands[i];
+        if (strcmp(COMMANDS[i].name, name) == 0)
+            return &COMMANDS[i];
     }
     (void)fail("unknown command \"%s\"; there are: plugins, plan, up, status, swap, down, run "
                "(--help says more)",
@@ -307,100 +196,13 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
-/* --options SIDECAR=JSON */
-static bool add_start_options(struct request *request, const char *argument)
-{
-    struct failure failure;
-    json_object *object = NULL;
-    const char *equals = strchrnul(argument, '=');
-    CLEANUP_FREE char *sidecar = strndup(argument, (size_t)(equals - argument));
-
-    if (sidecar == NULL || *sidecar == '\0' || *equals == '\0')
-        return fail("--options \"%s\": give SIDECAR=JSON", argument);
-    if (json_object_object_get_ex(request->start_options, sidecar, NULL))
-        return fail("--options %s=… is there twice: give one object with all options", sidecar);
-    if (json_text_parse("--options", equals + 1, &object, &failure) != BOTTLE_OK)
-        return fail("%s", failure.message);
-    return set_member(request->start_options, sidecar, object);
-}
-
-/* --grace SECONDS */
-static bool take_grace(struct request *request, const char *argument)
-{
-    char *end;
-
-    errno = 0;
-    long seconds = strtol(argument, &end, 10);
-    if (errno != 0 || end == argument || *end != '\0' || seconds < 0 || seconds > GRACE_MAX_S)
-        return fail("--grace \"%s\": give whole seconds, from 0 to %d", argument, GRACE_MAX_S);
-    request->grace_ms = (int64_t)seconds * 1000;
-    return true;
-}
-
-static bool fail_without_value(int option)
-{
-    return fail("--%s needs a value: give --%s %s", options[option].name, options[option].name,
-                values[option]);
-}
-
-/* Of an argument that getopt_long(3) does not take: it has set optopt. */
-static bool fail_option(const char *argument)
-{
-    size_t len = strcspn(argument, "=");
-    unsigned meant = 0;
-    char list[256];
-
-    if (optopt >= FIRST_VALUE)
-        return fail("--%s takes no value: give it without \"%s\"",
-                    options[optopt - FIRST_VALUE].name, argument + len);
-    if (optopt != 0)
-        return fail("unknown option -%c: there are none of one letter, but %s", optopt,
-                    list_options(BIT(OPTION_COUNT) - 1, list));
-    for (unsigned i = 0; len > 2 && i < OPTION_COUNT; i++) {
-        if (strncmp(options[i].name, argument + 2, len - 2) == 0)
-            meant |= BIT(i);
-    }
-    if (meant != 0)
-        return fail("option %s is ambiguous: give %s", argument, list_options(meant, list));
-    return fail("unknown option %s; there are: %s", argument,
-                list_options(BIT(OPTION_COUNT) - 1, list));
-}
-
-static bool take_option(struct request *request, int option)
-{
-    request->value[option] = optarg != NULL ? optarg : "";
-    if (option == OPTION_PLUGIN && request->plugin_count == SIDECAR_MAX)
-        return fail("--plugin may be given %d times at most", SIDECAR_MAX);
-    if (option == OPTION_PLUGIN)
-        request->plugins[request->plugin_count++] = request->value[option];
-    if (option == OPTION_OPTIONS)
-        return add_start_options(request, request->value[option]);
-    return option != OPTION_GRACE || take_grace(request, request->value[option]);
-}
-
-static bool take_options(int argc, char **argv, struct request *request)
-{
-    int value;
-
-    opterr = 0;
-    while ((value = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-        if (value == ':')
-            return fail_without_value(optopt - FIRST_VALUE);
-        if (value == '?')
-            return fail_option(argv[optind - 1]);
-        if (!take_option(request, value - FIRST_VALUE))
-            return false;
-    }
-    return true;
-}
-
 static bool check_request(const struct command *command, const struct request *request)
 {
-    char list[256];
+    char list[OPTION_LIST_SIZE];
 
     for (unsigned i = 0; i < OPTION_COUNT; i++) {
-        if (request->value[i] != NULL && ((command->takes | EVERY_COMMAND) & BIT(i)) == 0)
-            return fail("%s does not take --%s; it takes: %s", command->name, options[i].name,
+        if (request->value[i] != NULL && ((command->takes | EVERY_COMMAND) & OPTION_BIT(i)) == 0)
+            return fail("%s does not take --%s; it takes: %s", command->name, option_name(i),
                         list_options(command->takes | EVERY_COMMAND, list));
     }
     if (command->bottle && !command->optional && request->bottle == NULL)
@@ -422,7 +224,7 @@ static bool check_request(const struct command *command, const struct request *r
 
 static int run_request(int argc, char **argv, struct request *request)
 {
-    if (!take_options(argc, argv, request))
+    if (!options_parse(argc, argv, request))
         return STATUS_USAGE;
     if (optind == argc && request->value[OPTION_HELP] != NULL)
         return print_help(NULL);

@@ -7,7 +7,9 @@
  * A gate that does not run has ssh_gate_up 0 and nothing else; an upstream has the metrics of which its
  * status has the numbers (bottle/sidecar.h), in base units.
  */
-#include "sample_host.h"
+#include "prometheus.h"
+
+#include "members.h"
 
 #include "common/text/utf8.h"
 

@@ -2,8 +2,7 @@
 /*
  * run.c: the command `run`, outside the bottle.
  *
- * Two processes take these steps in turn.  A byte over a socket pair ends each; end of file means that the
- * other side gave up, and said why:
+ * Two processes take these steps in turn (step.h):
  *
  *     launcher, outside                          inside (inside.c)
  *     prepare the sidecars, fork
@@ -23,7 +22,17 @@
  * SIGTERM and SIGHUP are handed on to it.  All are ignored or blocked here, so that the way out always
  * stops the sidecars; the command gets everything as the launcher found it.
  */
-#include "sample_host.h"
+#include "run.h"
+
+#include "bottle.h"
+#include "exit_status.h"
+#include "fail.h"
+#include "inside.h"
+#include "manifest.h"
+#include "members.h"
+#include "slugs.h"
+#include "state.h"
+#include "step.h"
 
 #include "common/cleanup.h"
 
@@ -93,18 +102,6 @@ static void give_signals_back(const struct signals *signals)
 }
 
 /* ---- the process inside ---- */
-
-bool tell_step(int link)
-{
-    return send(link, "", 1, MSG_NOSIGNAL) == 1;
-}
-
-bool await_step(int link)
-{
-    char byte;
-
-    return recv(link, &byte, 1, 0) == 1;
-}
 
 static bool fork_inside(struct run *run, const struct signals *signals)
 {
@@ -182,8 +179,8 @@ static bool prepare(struct run *run)
         return false;
     if (events != NULL && (run->events = fopen(events, "ae")) == NULL)
         return fail("cannot open --events %s: %s", events, strerror(errno));
-    if (!state_open(&run->root) ||
-        !state_claim(&run->root, run->bottle.slug, run->request, &run->directory) ||
+    if (!slugs_open(&run->root) ||
+        !slugs_claim(&run->root, run->bottle.slug, run->request, &run->directory) ||
         !bottle_prepare(&run->bottle, text, &run->plugins, &run->directory))
         return false;
     bottle_drop_idle(&run->bottle);
@@ -195,12 +192,12 @@ static bool start(struct run *run, const struct signals *signals)
 {
     char network[64];
 
-    if (!fork_inside(run, signals) || !await_step(run->link) || !map_caller(run->inside) ||
-        !tell_step(run->link) || !await_step(run->link))
+    if (!fork_inside(run, signals) || !step_await(run->link) || !map_caller(run->inside) ||
+        !step_tell(run->link) || !step_await(run->link))
         return false;
     (void)snprintf(network, sizeof network, "/proc/%jd/ns/net", (intmax_t)run->inside);
     return bottle_configure(&run->bottle, run->request, network, "host") &&
-           bottle_start(&run->bottle, run->request, true, &run->directory) && tell_step(run->link);
+           bottle_start(&run->bottle, run->request, true, &run->directory) && step_tell(run->link);
 }
 
 /* Appends a file to the events, if it is there. */
@@ -272,13 +269,12 @@ int command_run(const struct request *request)
 
     if (!prepare(&run)) {
         if (run.directory.fd >= 0)
-            (void)bottle_give_up(&run.bottle,
-                                 &run.directory); /* what it could not do, it has reported */
+            bottle_abandon(&run.bottle, &run.directory);
         return STATUS_RUN_FAILED;
     }
     take_signals(&signals);
     if (!start(&run, &signals)) {
-        (void)bottle_give_up(&run.bottle, &run.directory);
+        bottle_abandon(&run.bottle, &run.directory);
         cleanup_fd(&run.link); /* the process inside then ends, if it has not ended */
         run.link = -1;
         return run.inside > 0 ? wait_inside(&run, &signals) : STATUS_RUN_FAILED;

@@ -2,13 +2,23 @@
 /*
  * status.c: the command `status`: what runs, as a table for people, or as JSON or for Prometheus.
  *
- * Which sidecars there are is written down (state.c); how they are, each is asked: one that was killed is
+ * Which sidecars there are is written down (state.json); how they are, each is asked: one that was killed is
  * "not running", whatever is written.  A sidecar is a line of the table, and each of its upstreams another.
  *
  * With --watch all that is done again every two seconds, until somebody ends this program.  A table is
  * written at once, so that it does not flicker.
  */
-#include "sample_host.h"
+#include "status.h"
+
+#include "bottle.h"
+#include "describe.h"
+#include "exit_status.h"
+#include "fail.h"
+#include "members.h"
+#include "print.h"
+#include "prometheus.h"
+#include "slugs.h"
+#include "state.h"
 
 #include "common/cleanup.h"
 #include "common/text/failure.h"
@@ -200,7 +210,7 @@ static bool list_sidecar(struct listing *listing, const struct bottle *bottle,
     return result == BOTTLE_OK || result == BOTTLE_NOT_FOUND;
 }
 
-/* A state_visit. */
+/* A slug_visit. */
 static bool list_bottle(void *context, struct directory *directory, struct bottle *bottle)
 {
     struct listing *listing = context;
@@ -214,7 +224,7 @@ static bool list_bottle(void *context, struct directory *directory, struct bottl
     if (!listing->found && wants_table(listing))
         print_heading();
     listing->found = true;
-    bottle_forget_moved(bottle);
+    bottle_drop_ended_twins(bottle);
     for (size_t i = 0; i < bottle->count; i++)
         listed &= list_sidecar(listing, bottle, &bottle->sidecars[i]);
     json_object *object = state_object(bottle);
@@ -235,13 +245,13 @@ static int list(const struct request *request, const struct directory *root)
 
     if (!set_member(object, "bottles", listing.bottles))
         return STATUS_FAILED;
-    bool listed = state_walk(root, request, list_bottle, &listing);
+    bool listed = slugs_walk(root, request, list_bottle, &listing);
     if (request->value[OPTION_JSON] != NULL && !print_json(object))
         return STATUS_FAILED;
     if (request->value[OPTION_PROMETHEUS] != NULL)
         print_prometheus(listing.bottles);
     if (listed && request->bottle != NULL && !listing.found) {
-        say_not_up(root, request);
+        slugs_say_not_up(root, request);
         return STATUS_NOT_RUNNING;
     }
     if (!listed)
@@ -274,7 +284,7 @@ int command_status(const struct request *request)
 {
     CLEANUP_DIRECTORY struct directory root = NO_DIRECTORY;
 
-    if (!state_open(&root))
+    if (!slugs_open(&root))
         return STATUS_FAILED;
     return request->value[OPTION_WATCH] != NULL ? watch(request, &root) : list(request, &root);
 }

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fail.c: the one form that all error messages have.
+ */
+#include "fail.h"
+
+#include "print.h"
+
+#include "common/text/failure.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+bool fail(const char *format, ...)
+{
+    struct failure failure;
+    char text[2 * FAILURE_MESSAGE_SIZE];
+    va_list arguments;
+
+    va_start(arguments, format);
+    int len = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    failure_format(&failure, "%s", len < 0 ? format : text);
+    print_line(stderr, "sample-host: %s", failure.message);
+    return false;
+}
+
+bool fail_errno(const char *action, const char *name)
+{
+    return fail("cannot %s %s: %s", action, name, strerror(errno));
+}

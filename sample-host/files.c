@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * files.c: paths, and text files that are read whole.
+ */
+#include "files.h"
+
+#include "fail.h"
+
+#include "common/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+bool make_path(char path[PATH_MAX], const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    int len = vsnprintf(path, PATH_MAX, format, arguments);
+    va_end(arguments);
+    return (len >= 0 && len < PATH_MAX) || fail("the path %.200s… is too long", path);
+}
+
+bool read_text_file(int dir_fd, const char *name, size_t max_bytes, bool optional, char **text)
+{
+    struct stat file;
+    size_t len = 0;
+    ssize_t count = 1;
+
+    *text = NULL;
+    /* O_NONBLOCK: opening a FIFO must not wait for a writer; it is refused. */
+    CLEANUP_FD int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 && errno == ENOENT && optional)
+        return true;
+    if (fd < 0 || fstat(fd, &file) != 0)
+        return fail("cannot open %s: %s", name, strerror(errno));
+    if (!S_ISREG(file.st_mode))
+        return fail("%s is no regular file", name);
+    CLEANUP_FREE char *buffer = malloc(max_bytes + 2);
+    if (buffer == NULL)
+        return fail("%s: out of memory", name);
+    for (; count > 0 && len <= max_bytes; len += (size_t)count) {
+        count = read(fd, buffer + len, max_bytes + 1 - len);
+        if (count < 0)
+            return fail("cannot read %s: %s", name, strerror(errno));
+    }
+    if (len > max_bytes)
+        return fail("%s is longer than %zu bytes, the most that is read", name, max_bytes);
+    buffer[len] = '\0';
+    if (strlen(buffer) < len)
+        return fail("%s: byte %zu is NUL: it must be text", name, strlen(buffer));
+    *text = steal_pointer(&buffer);
+    return true;
+}
