@@ -157,9 +157,9 @@ bool bottle_attach(struct bottle *bottle, const struct request *request, struct 
         const char *path = text_member(sidecar->record, "plugin");
         bottle->in_engine |= sidecar_is_in_engine(sidecar);
         sidecar->plugin = plugins_find(plugins, name);
-        if (sidecar->plugin == NULL && plugins_add(plugins, path))
+        if (!sidecar->plugin && plugins_add(plugins, path))
             sidecar->plugin = plugins_find(plugins, name);
-        if (sidecar->plugin == NULL)
+        if (!sidecar->plugin)
             return fail(
                 "cannot reach %s of slug %s: %s is not its plugin now: name one with --plugin",
                 name, bottle->slug, path);
@@ -179,7 +179,7 @@ void bottle_drop_ended_twins(struct bottle *bottle)
     for (size_t i = 0; i < bottle->count;) {
         struct sidecar *sidecar = &bottle->sidecars[i];
         const struct sidecar *twin = bottle_twin(bottle, sidecar);
-        if (twin != NULL && has_ended(sidecar) && (twin > sidecar || !has_ended(twin)))
+        if (twin && has_ended(sidecar) && (twin > sidecar || !has_ended(twin)))
             bottle_drop(bottle, sidecar);
         else
             i++;

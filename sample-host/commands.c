@@ -38,9 +38,9 @@ int command_plugins(const struct request *request)
         const struct bottle_sidecar *table = bottle_plugin_table(plugins.loaded[i]);
         char abi[32];
         char backends[256] = "";
-        for (size_t j = 0; table->backends[j] != NULL; j++) {
-            size_t len = strlen(backends);
-            (void)snprintf(backends + len, sizeof backends - len, "%s%s", j > 0 ? "," : "",
+        for (size_t j = 0; table->backends[j]; j++) {
+            size_t length = strlen(backends);
+            (void)snprintf(backends + length, sizeof backends - length, "%s%s", j > 0 ? "," : "",
                            table->backends[j]);
         }
         (void)snprintf(abi, sizeof abi, "%" PRIu32 ".%" PRIu32, table->abi_major, table->abi_minor);
@@ -109,9 +109,9 @@ static void print_started(const struct sidecar *sidecar)
 
     print_line(stdout, "%s started: %s", text_member(sidecar->record, "sidecar"),
                text_member(sidecar->record, "target"));
-    if (ssh_config != NULL)
+    if (ssh_config)
         print_line(stdout, "    for the agent: %s, and known_hosts beside it", ssh_config);
-    else if (sidecar_status(sidecar, &status) == BOTTLE_OK && text_member(status, "proxy") != NULL)
+    else if (sidecar_status(sidecar, &status) == BOTTLE_OK && text_member(status, "proxy"))
         print_line(stdout, "    for the agent: HTTPS_PROXY=%s", text_member(status, "proxy"));
 }
 
@@ -192,7 +192,7 @@ static bool print_address(const struct sidecar *sidecar)
         return fail("%s has just ended", text_member(sidecar->record, "sidecar"));
     if (result == BOTTLE_OK)
         print_line(stdout, "%s address: %s", text_member(sidecar->record, "sidecar"),
-                   address != NULL ? address : "-");
+                   address ? address : "-");
     return result == BOTTLE_OK;
 }
 
@@ -201,10 +201,10 @@ static bool has_moved(struct bottle *bottle, const struct sidecar *sidecar)
 {
     CLEANUP_JSON json_object *status = NULL;
 
-    if (bottle_twin(bottle, sidecar) == NULL || sidecar_status(sidecar, &status) != BOTTLE_OK)
+    if (!bottle_twin(bottle, sidecar) || sidecar_status(sidecar, &status) != BOTTLE_OK)
         return false;
     const char *state = text_member(status, "state");
-    return state != NULL && strcmp(state, "draining") == 0;
+    return state && strcmp(state, "draining") == 0;
 }
 
 /* Those that --plugin names; without it all that can be swapped, and at least one. */
@@ -302,7 +302,7 @@ int command_down(const struct request *request)
 
     if (!slugs_open(&root))
         return STATUS_FAILED;
-    if (request->value[OPTION_ORPHANS] != NULL)
+    if (request->value[OPTION_ORPHANS])
         return orphans_remove(&root, request) ? STATUS_OK : STATUS_FAILED;
     if (!slugs_walk(&root, request, take_down, &takedown))
         return STATUS_FAILED;

@@ -19,9 +19,9 @@ bool print_json(json_object *object)
 {
     const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
                                                                   JSON_C_TO_STRING_NOSLASHESCAPE);
-    size_t left = text != NULL ? strlen(text) : 0;
+    size_t left = text ? strlen(text) : 0;
 
-    if (text == NULL)
+    if (!text)
         return fail("out of memory");
     while (left > 0) {
         uint32_t code_point = 0;
@@ -46,11 +46,11 @@ void describe_upstream(json_object *upstream, const char *separator, struct fail
     const char *upstream_host = text_member(upstream, "upstream_host");
     json_object *port = json_object_object_get(upstream, "upstream_port");
 
-    if (upstream_host == NULL)
+    if (!upstream_host)
         failure_format(text, "%s", json_object_to_json_string(upstream));
-    else if (alias == NULL || port == NULL)
+    else if (!alias || !port)
         failure_format(text, "%s", upstream_host);
     else
-        failure_format(text, strchr(upstream_host, ':') != NULL ? "%s%s[%s]:%s" : "%s%s%s:%s",
-                       alias, separator, upstream_host, json_object_to_json_string(port));
+        failure_format(text, strchr(upstream_host, ':') ? "%s%s[%s]:%s" : "%s%s%s:%s", alias,
+                       separator, upstream_host, json_object_to_json_string(port));
 }

@@ -42,9 +42,9 @@ bool directory_make_temporary(struct directory *directory)
     const char *parent = getenv("TMPDIR");
     char template[PATH_MAX];
 
-    if (!make_path(template, "%s/sample-host-XXXXXX", parent != NULL ? parent : "/tmp"))
+    if (!make_path(template, "%s/sample-host-XXXXXX", parent ? parent : "/tmp"))
         return false;
-    if (mkdtemp(template) == NULL || realpath(template, directory->path) == NULL)
+    if (!mkdtemp(template) || !realpath(template, directory->path))
         return fail_errno("make the temporary directory", template);
     return directory_open(directory);
 }
@@ -87,7 +87,7 @@ void directory_close(struct directory *directory)
 
 static void cleanup_dir(DIR **dir)
 {
-    if (*dir != NULL)
+    if (*dir)
         (void)closedir(*dir);
 }
 #define CLEANUP_DIR __attribute__((cleanup(cleanup_dir)))
@@ -98,7 +98,7 @@ static DIR *list_directory(int fd)
     CLEANUP_FD int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
 
-    if (dir != NULL)
+    if (dir)
         (void)steal_fd(&copy);
     return dir;
 }
@@ -111,16 +111,15 @@ static const char *next_name(DIR *dir)
     do {
         errno = 0;
         entry = readdir(dir);
-    } while (entry != NULL &&
-             (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0));
-    return entry != NULL ? entry->d_name : NULL;
+    } while (entry && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0));
+    return entry ? entry->d_name : NULL;
 }
 
 bool directory_is_empty(const struct directory *directory)
 {
     CLEANUP_DIR DIR *dir = list_directory(directory->fd);
 
-    return dir != NULL && next_name(dir) == NULL && errno == 0;
+    return dir && !next_name(dir) && errno == 0;
 }
 
 /* Empties a directory of its files and, levels deep, its directories. */
@@ -131,9 +130,9 @@ static bool empty_directory(int fd, const char *path, unsigned levels)
     struct stat file;
     const char *name;
 
-    if (dir == NULL)
+    if (!dir)
         return fail_errno("list", path);
-    while ((name = next_name(dir)) != NULL) {
+    while ((name = next_name(dir))) {
         if (!make_path(child, "%s/%s", path, name))
             return false;
         if (fstatat(fd, name, &file, AT_SYMLINK_NOFOLLOW) != 0)

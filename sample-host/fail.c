@@ -20,9 +20,9 @@ bool fail(const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
-    int len = vsnprintf(text, sizeof text, format, arguments);
+    int length = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    failure_format(&failure, "%s", len < 0 ? format : text);
+    failure_format(&failure, "%s", length < 0 ? format : text);
     print_line(stderr, "sample-host: %s", failure.message);
     return false;
 }

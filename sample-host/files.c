@@ -20,15 +20,15 @@ bool make_path(char path[PATH_MAX], const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
-    int len = vsnprintf(path, PATH_MAX, format, arguments);
+    int length = vsnprintf(path, PATH_MAX, format, arguments);
     va_end(arguments);
-    return (len >= 0 && len < PATH_MAX) || fail("the path %.200s… is too long", path);
+    return (length >= 0 && length < PATH_MAX) || fail("the path %.200s… is too long", path);
 }
 
 bool read_text_file(int dir_fd, const char *name, size_t max_bytes, bool optional, char **text)
 {
     struct stat file;
-    size_t len = 0;
+    size_t length = 0;
     ssize_t count = 1;
 
     *text = NULL;
@@ -41,17 +41,17 @@ bool read_text_file(int dir_fd, const char *name, size_t max_bytes, bool optiona
     if (!S_ISREG(file.st_mode))
         return fail("%s is no regular file", name);
     CLEANUP_FREE char *buffer = malloc(max_bytes + 2);
-    if (buffer == NULL)
+    if (!buffer)
         return fail("%s: out of memory", name);
-    for (; count > 0 && len <= max_bytes; len += (size_t)count) {
-        count = read(fd, buffer + len, max_bytes + 1 - len);
+    for (; count > 0 && length <= max_bytes; length += (size_t)count) {
+        count = read(fd, buffer + length, max_bytes + 1 - length);
         if (count < 0)
             return fail("cannot read %s: %s", name, strerror(errno));
     }
-    if (len > max_bytes)
+    if (length > max_bytes)
         return fail("%s is longer than %zu bytes, the most that is read", name, max_bytes);
-    buffer[len] = '\0';
-    if (strlen(buffer) < len)
+    buffer[length] = '\0';
+    if (strlen(buffer) < length)
         return fail("%s: byte %zu is NUL: it must be text", name, strlen(buffer));
     *text = steal_pointer(&buffer);
     return true;

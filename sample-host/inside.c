@@ -76,7 +76,7 @@ static bool fail_permission(const char *step)
 
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
         CLEANUP_FREE char *value = NULL;
-        if (read_text_file(AT_FDCWD, settings[i].path, 64, true, &value) && value != NULL &&
+        if (read_text_file(AT_FDCWD, settings[i].path, 64, true, &value) && value &&
             strcmp(value, settings[i].forbids) == 0)
             return fail("bottle: cannot %s: %s: the sysctl %s is %.1s; as root: sysctl -w %s=%s",
                         step, reason, settings[i].sysctl, value, settings[i].sysctl,
@@ -108,9 +108,9 @@ static bool is_host_name(const char *text)
 {
     struct in_addr address;
 
-    if (text == NULL || *text == '\0' || inet_pton(AF_INET, text, &address) == 1)
+    if (!text || *text == '\0' || inet_pton(AF_INET, text, &address) == 1)
         return false;
-    while (isalnum((unsigned char)*text) || (*text != '\0' && strchr("-._", *text) != NULL))
+    while (isalnum((unsigned char)*text) || (*text != '\0' && strchr("-._", *text)))
         text++;
     return *text == '\0';
 }
@@ -165,8 +165,8 @@ static bool render_nsswitch(const struct bottle *bottle, FILE *nsswitch)
     (void)bottle;
     if (!read_text_file(AT_FDCWD, "/etc/nsswitch.conf", 65536, true, &system))
         return false;
-    char *line = system != NULL ? strtok_r(system, "\n", &rest) : NULL;
-    for (; line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+    char *line = system ? strtok_r(system, "\n", &rest) : NULL;
+    for (; line; line = strtok_r(NULL, "\n", &rest)) {
         if (strncmp(line + strspn(line, " \t"), "hosts", 5) != 0)
             (void)fprintf(nsswitch, "%s\n", line);
     }
@@ -180,9 +180,9 @@ static bool copy_plan_files(const struct bottle *bottle, const char *key, FILE *
     for (size_t i = 0; i < bottle->count; i++) {
         CLEANUP_FREE char *file = NULL;
         const char *path = text_member(bottle->sidecars[i].plan, key);
-        if (path != NULL && !read_text_file(AT_FDCWD, path, JSON_TEXT_MAX_BYTES, false, &file))
+        if (path && !read_text_file(AT_FDCWD, path, JSON_TEXT_MAX_BYTES, false, &file))
             return false;
-        (void)fputs(file != NULL ? file : "", to);
+        (void)fputs(file ? file : "", to);
     }
     return true;
 }
@@ -211,7 +211,7 @@ static char *rendered(const struct bottle *bottle,
     CLEANUP_FREE char *buffer = text_close(&text);
     if (!is_complete)
         return NULL;
-    if (buffer == NULL)
+    if (!buffer)
         (void)fail("out of memory");
     return steal_pointer(&buffer);
 }
@@ -237,12 +237,11 @@ static bool mount_empty(const char *target)
 static bool make_files(const struct bottle *bottle)
 {
     CLEANUP_FREE char *hosts = rendered(bottle, render_hosts);
-    CLEANUP_FREE char *nsswitch = hosts != NULL ? rendered(bottle, render_nsswitch) : NULL;
-    CLEANUP_FREE char *ssh_config = nsswitch != NULL ? rendered(bottle, render_ssh_config) : NULL;
-    CLEANUP_FREE char *known_hosts =
-        ssh_config != NULL ? rendered(bottle, render_known_hosts) : NULL;
+    CLEANUP_FREE char *nsswitch = hosts ? rendered(bottle, render_nsswitch) : NULL;
+    CLEANUP_FREE char *ssh_config = nsswitch ? rendered(bottle, render_ssh_config) : NULL;
+    CLEANUP_FREE char *known_hosts = ssh_config ? rendered(bottle, render_known_hosts) : NULL;
 
-    if (known_hosts == NULL)
+    if (!known_hosts)
         return false;
     const struct stage_file etc[] = {
         {"hosts", 0644, hosts}, {"nsswitch.conf", 0644, nsswitch}, {"empty", 0644, ""}};
@@ -273,11 +272,11 @@ static bool cover(int made_fd, const char *name, const char *target, bool option
 static bool cover_user_config(int made_fd)
 {
     const struct passwd *user = getpwuid(geteuid());
-    const char *const homes[] = {user != NULL ? user->pw_dir : NULL, getenv("HOME")};
+    const char *const homes[] = {user ? user->pw_dir : NULL, getenv("HOME")};
     char path[PATH_MAX];
 
     for (size_t i = 0; i < sizeof homes / sizeof homes[0]; i++) {
-        if (homes[i] != NULL &&
+        if (homes[i] &&
             (!make_path(path, "%s/.ssh/config", homes[i]) || !cover(made_fd, "empty", path, true)))
             return false;
     }
@@ -288,7 +287,7 @@ static bool arrange_files(const struct bottle *bottle)
 {
     char directory[PATH_MAX];
 
-    if (getcwd(directory, sizeof directory) == NULL)
+    if (!getcwd(directory, sizeof directory))
         return fail_inside("find", "the current directory");
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
         return fail_permission("keep mounts from spreading");

@@ -168,7 +168,7 @@ static int wider_in_bytes(const char *text)
 
 static int print_help(const struct command *command)
 {
-    if (command != NULL) {
+    if (command) {
         (void)printf("usage: sample-host %s\n\n  %s\n\n%s%s%s", command->usage, command->summary,
                      command->help, *command->help != '\0' ? "\n" : "", COMMON_HELP);
         return STATUS_OK;
@@ -201,23 +201,23 @@ static bool check_request(const struct command *command, const struct request *r
     char list[OPTION_LIST_SIZE];
 
     for (unsigned i = 0; i < OPTION_COUNT; i++) {
-        if (request->value[i] != NULL && ((command->takes | EVERY_COMMAND) & OPTION_BIT(i)) == 0)
+        if (request->value[i] && ((command->takes | EVERY_COMMAND) & OPTION_BIT(i)) == 0)
             return fail("%s does not take --%s; it takes: %s", command->name, option_name(i),
                         list_options(command->takes | EVERY_COMMAND, list));
     }
-    if (command->bottle && !command->optional && request->bottle == NULL)
+    if (command->bottle && !command->optional && !request->bottle)
         return fail("%s needs the name of a bottle: sample-host %s", command->name, command->usage);
     if (command->function == command_down &&
-        (request->bottle == NULL) == (request->value[OPTION_ORPHANS] == NULL))
+        (!request->bottle) == (!request->value[OPTION_ORPHANS]))
         return fail("down needs the name of a bottle, or --orphans: sample-host %s",
                     command->usage);
-    if (request->value[OPTION_PROMETHEUS] != NULL &&
-        (request->value[OPTION_JSON] != NULL || request->value[OPTION_WATCH] != NULL))
+    if (request->value[OPTION_PROMETHEUS] &&
+        (request->value[OPTION_JSON] || request->value[OPTION_WATCH]))
         return fail("--prometheus goes with neither --json nor --watch: it is another output, "
                     "complete in itself");
-    if (command->function == command_run && (request->command == NULL || *request->command == NULL))
+    if (command->function == command_run && (!request->command || !*request->command))
         return fail("run needs a command: sample-host %s", command->usage);
-    if (command->function != command_run && request->command != NULL)
+    if (command->function != command_run && request->command)
         return fail("%s takes nothing after \"--\"", command->name);
     return true;
 }
@@ -226,7 +226,7 @@ static int run_request(int argc, char **argv, struct request *request)
 {
     if (!options_parse(argc, argv, request))
         return STATUS_USAGE;
-    if (optind == argc && request->value[OPTION_HELP] != NULL)
+    if (optind == argc && request->value[OPTION_HELP])
         return print_help(NULL);
     if (optind == argc) {
         (void)fail("no command given; there are: plugins, plan, up, status, swap, down, run "
@@ -234,9 +234,9 @@ static int run_request(int argc, char **argv, struct request *request)
         return STATUS_USAGE;
     }
     const struct command *command = find_command(argv[optind++]);
-    if (command == NULL)
+    if (!command)
         return STATUS_USAGE;
-    if (request->value[OPTION_HELP] != NULL)
+    if (request->value[OPTION_HELP])
         return print_help(command);
     if (command->bottle && optind < argc)
         request->bottle = argv[optind++];
@@ -266,9 +266,9 @@ int main(int argc, char **argv)
     CLEANUP_JSON json_object *start_options = json_object_new_object();
     struct request request = {.start_options = start_options, .grace_ms = -1};
 
-    if (!open_standard_descriptors() || start_options == NULL)
+    if (!open_standard_descriptors() || !start_options)
         return STATUS_FAILED;
-    for (int i = 1; i < argc && request.command == NULL; i++) {
+    for (int i = 1; i < argc && !request.command; i++) {
         if (strcmp(argv[i], "--") == 0) {
             argv[i] = NULL;
             request.command = argv + i + 1;

@@ -24,13 +24,13 @@ static bool fail_no_bottle(const char *manifest, const char *name, json_object *
 {
     struct json_object_iter iter;
     char list[FAILURE_MESSAGE_SIZE] = "none";
-    size_t len = 0;
+    size_t length = 0;
 
     json_object_object_foreachC(bottles, iter)
     {
-        if (len < sizeof list)
-            len += (size_t)snprintf(list + len, sizeof list - len, "%s%s", len > 0 ? ", " : "",
-                                    iter.key);
+        if (length < sizeof list)
+            length += (size_t)snprintf(list + length, sizeof list - length, "%s%s",
+                                       length > 0 ? ", " : "", iter.key);
     }
     return fail("%s has no bottle \"%s\"; it has: %s", manifest, name, list);
 }
@@ -46,11 +46,11 @@ bool manifest_find(const struct request *request, struct bottle *bottle, char **
     json_object *found = NULL;
     struct failure failure;
 
-    if (manifest == NULL)
+    if (!manifest)
         manifest = DEFAULT_MANIFEST;
     if (!read_text_file(AT_FDCWD, manifest, JSON_TEXT_MAX_BYTES, true, &file))
         return false;
-    if (file == NULL)
+    if (!file)
         return fail("there is no manifest %s: name one with --manifest FILE", manifest);
     if (json_text_parse(manifest, file, &object, &failure) != BOTTLE_OK)
         return fail("%s", failure.message);
@@ -63,13 +63,13 @@ bool manifest_find(const struct request *request, struct bottle *bottle, char **
         return fail("%s: bottle \"%s\" must be an object", manifest, name);
     if (!text_is_printable(name, strlen(name)))
         return fail("%s: bottle \"%s\": a name has no control characters", manifest, name);
-    if (!grammar_slug(slug != NULL ? slug : name))
+    if (!grammar_slug(slug ? slug : name))
         return fail("\"%s\" is no slug ([a-z0-9][a-z0-9-]{0,39}): give one with --slug",
-                    slug != NULL ? slug : name);
+                    slug ? slug : name);
 
     const char *json = json_object_to_json_string_ext(found, JSON_C_TO_STRING_PLAIN);
     bottle->name = strdup(name);
-    bottle->slug = strdup(slug != NULL ? slug : name);
-    *text = json != NULL ? strdup(json) : NULL;
-    return (bottle->name != NULL && bottle->slug != NULL && *text != NULL) || fail("out of memory");
+    bottle->slug = strdup(slug ? slug : name);
+    *text = json ? strdup(json) : NULL;
+    return (bottle->name && bottle->slug && *text) || fail("out of memory");
 }

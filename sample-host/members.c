@@ -20,7 +20,7 @@ const char *text_member(json_object *object, const char *key)
 
 bool set_member(json_object *object, const char *key, json_object *value)
 {
-    if (object != NULL && value != NULL && json_object_object_add(object, key, value) == 0)
+    if (object && value && json_object_object_add(object, key, value) == 0)
         return true;
     (void)json_object_put(value);
     return fail("out of memory");
@@ -43,7 +43,7 @@ static bool is_utf8(const char *text)
 
 bool set_text(json_object *object, const char *key, const char *text)
 {
-    if (text != NULL && !is_utf8(text)) /* JSON could not be read back */
+    if (text && !is_utf8(text)) /* JSON could not be read back */
         return fail("%s \"%s\" is no UTF-8: give another", key, text);
     return set_member(object, key, json_object_new_string(text));
 }

@@ -61,13 +61,13 @@ const char *option_name(enum option_index option)
 
 const char *list_options(unsigned set, char list[OPTION_LIST_SIZE])
 {
-    size_t len = 0;
+    size_t length = 0;
 
     list[0] = '\0';
-    for (unsigned i = 0; i < OPTION_COUNT && len < OPTION_LIST_SIZE; i++) {
+    for (unsigned i = 0; i < OPTION_COUNT && length < OPTION_LIST_SIZE; i++) {
         if ((set & OPTION_BIT(i)) != 0)
-            len += (size_t)snprintf(list + len, OPTION_LIST_SIZE - len, "%s--%s",
-                                    len > 0 ? ", " : "", OPTIONS[i].name);
+            length += (size_t)snprintf(list + length, OPTION_LIST_SIZE - length, "%s--%s",
+                                       length > 0 ? ", " : "", OPTIONS[i].name);
     }
     return list;
 }
@@ -80,7 +80,7 @@ static bool add_start_options(struct request *request, const char *argument)
     const char *equals = strchrnul(argument, '=');
     CLEANUP_FREE char *sidecar = strndup(argument, (size_t)(equals - argument));
 
-    if (sidecar == NULL || *sidecar == '\0' || *equals == '\0')
+    if (!sidecar || *sidecar == '\0' || *equals == '\0')
         return fail("--options \"%s\": give SIDECAR=JSON", argument);
     if (json_object_object_get_ex(request->start_options, sidecar, NULL))
         return fail("--options %s=… is there twice: give one object with all options", sidecar);
@@ -111,18 +111,18 @@ static bool fail_without_value(int option)
 /* Reports an argument that getopt_long(3) does not take; it has set optopt. */
 static bool fail_option(const char *argument)
 {
-    size_t len = strcspn(argument, "=");
+    size_t length = strcspn(argument, "=");
     unsigned meant = 0;
     char list[OPTION_LIST_SIZE];
 
     if (optopt >= FIRST_VALUE)
         return fail("--%s takes no value: give it without \"%s\"",
-                    OPTIONS[optopt - FIRST_VALUE].name, argument + len);
+                    OPTIONS[optopt - FIRST_VALUE].name, argument + length);
     if (optopt != 0)
         return fail("unknown option -%c: there are none of one letter, but %s", optopt,
                     list_options(ALL_OPTIONS, list));
-    for (unsigned i = 0; len > 2 && i < OPTION_COUNT; i++) {
-        if (strncmp(OPTIONS[i].name, argument + 2, len - 2) == 0)
+    for (unsigned i = 0; length > 2 && i < OPTION_COUNT; i++) {
+        if (strncmp(OPTIONS[i].name, argument + 2, length - 2) == 0)
             meant |= OPTION_BIT(i);
     }
     if (meant != 0)
@@ -132,7 +132,7 @@ static bool fail_option(const char *argument)
 
 static bool take_option(struct request *request, int option)
 {
-    request->value[option] = optarg != NULL ? optarg : "";
+    request->value[option] = optarg ? optarg : "";
     if (option == OPTION_PLUGIN && request->plugin_count == PLUGIN_MAX)
         return fail("--plugin may be given %d times at most", PLUGIN_MAX);
     if (option == OPTION_PLUGIN)

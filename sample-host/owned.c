@@ -40,7 +40,7 @@ static const char *name_of(json_object *object)
                            ? json_object_get_string(json_object_array_get_idx(names, 0))
                            : NULL;
 
-    if (name != NULL)
+    if (name)
         return name[0] == '/' ? name + 1 : name;
     return object_text(object, "Name");
 }
@@ -50,7 +50,7 @@ static bool remove_one(struct engine *engine, enum engine_kind kind, json_object
     struct failure failure;
     CLEANUP_FREE char *id = engine_escape(object_text(object, "Id"));
 
-    if (id == NULL)
+    if (!id)
         return fail("out of memory");
     enum bottle_result result =
         engine_call(engine, "DELETE", NULL, NULL, &failure,

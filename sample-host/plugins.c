@@ -46,7 +46,7 @@ static bool add_plugin(struct plugins *plugins, const char *name, bool optional)
     if (result == BOTTLE_UNAVAILABLE && optional)
         return true;
     if (result != BOTTLE_OK)
-        return fail("%s", message != NULL ? message : "out of memory");
+        return fail("%s", message ? message : "out of memory");
     const char *own_name = bottle_plugin_table(plugin)->name;
     if (!grammar_word(own_name, WORD, WORD "-", NAME_MAX)) { /* it names a directory as well */
         (void)fail("%s calls itself \"%s\": the name of a sidecar has letters, digits, '_' and '-'",
@@ -55,7 +55,7 @@ static bool add_plugin(struct plugins *plugins, const char *name, bool optional)
         return false;
     }
     const struct bottle_plugin *other = plugins_find(plugins, own_name);
-    if (other != NULL) {
+    if (other) {
         (void)fail("%s and %s are both plugin %s: give one of them", bottle_plugin_path(other),
                    bottle_plugin_path(plugin), own_name);
         bottle_plugin_unload(plugin);
@@ -76,7 +76,7 @@ static bool add_default_plugins(struct plugins *plugins)
     char path[PATH_MAX];
     bool is_build = false;
 
-    if (program == NULL)
+    if (!program)
         return fail(
             "cannot resolve /proc/self/exe: %s: mount /proc, or name the plugins with --plugin",
             strerror(errno));
@@ -98,7 +98,7 @@ bool plugins_check_options(const struct plugins *plugins, const struct request *
 
     json_object_object_foreachC(request->start_options, iter)
     {
-        if (plugins_find(plugins, iter.key) == NULL)
+        if (!plugins_find(plugins, iter.key))
             return fail(
                 "--options %s=…: there is no such sidecar: \"sample-host plugins\" lists them",
                 iter.key);

@@ -18,10 +18,10 @@
 static void print_arguments(FILE *to, const char *format, va_list arguments)
 {
     CLEANUP_FREE char *text = text_format_arguments(format, arguments);
-    const size_t size = text != NULL ? strlen(text) * strlen("\\xff") + 1 : 0;
-    CLEANUP_FREE char *harmless = text != NULL ? malloc(size) : NULL;
+    const size_t size = text ? strlen(text) * strlen("\\xff") + 1 : 0;
+    CLEANUP_FREE char *harmless = text ? malloc(size) : NULL;
 
-    if (harmless == NULL) {
+    if (!harmless) {
         (void)fputs("(out of memory)", to);
         return;
     }

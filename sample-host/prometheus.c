@@ -66,7 +66,7 @@ static void print_label_value(const char *value)
 static void print_label(const char *separator, const char *label, const char *value)
 {
     (void)printf("%s%s=\"", separator, label);
-    print_label_value(value != NULL ? value : "");
+    print_label_value(value ? value : "");
     (void)putchar('"');
 }
 
@@ -78,12 +78,12 @@ static void begin_sample(const struct metric *metric, const char *suffix,
     print_label("{", "bottle", text_member(subject->bottle, "bottle"));
     print_label(",", "slug", text_member(subject->bottle, "slug"));
     print_label(",", "backend", text_member(subject->record, "backend"));
-    if (subject->upstream != NULL) {
+    if (subject->upstream) {
         json_object *port = json_object_object_get(subject->upstream, "listen_port");
         print_label(",", "upstream", text_member(subject->upstream, "bottle_host_alias"));
         print_label(",", "listen_port", json_object_get_string(port));
     }
-    if (label != NULL)
+    if (label)
         print_label(",", label, value);
     (void)fputs("} ", stdout);
 }
@@ -106,7 +106,7 @@ static void print_microseconds(json_object *object, const char *key)
 static void print_up(const struct metric *metric, const struct subject *subject)
 {
     const char *state = text_member(subject->record, metric->key);
-    bool up = state != NULL && (strcmp(state, "serving") == 0 || strcmp(state, "draining") == 0);
+    bool up = state && (strcmp(state, "serving") == 0 || strcmp(state, "draining") == 0);
 
     begin_sample(metric, "", subject, NULL, NULL);
     (void)puts(up ? "1" : "0");
@@ -154,7 +154,7 @@ static void print_dial_time(const struct metric *metric, const struct subject *s
         return;
     for (size_t i = 0; i < sizeof QUANTILES / sizeof QUANTILES[0]; i++) {
         begin_sample(metric, "", subject, "quantile", QUANTILES[i][0]);
-        if (times != NULL)
+        if (times)
             print_microseconds(times, QUANTILES[i][1]);
         else
             (void)puts("NaN");
@@ -170,7 +170,7 @@ static void print_last_error(const struct metric *metric, const struct subject *
     json_object *error = json_object_object_get(subject->upstream, metric->key);
     struct timespec now;
 
-    if (error == NULL || clock_gettime(CLOCK_REALTIME, &now) != 0)
+    if (!error || clock_gettime(CLOCK_REALTIME, &now) != 0)
         return;
     begin_sample(metric, "", subject, "message", text_member(error, "message"));
     print_milliseconds((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 -
@@ -223,7 +223,7 @@ static void print_bottle(const struct metric *metric, json_object *bottle)
     for (size_t i = 0; i < json_object_array_length(sidecars); i++) {
         subject.record = json_object_array_get_idx(sidecars, i);
         const char *name = text_member(subject.record, "sidecar");
-        if (name != NULL && strcmp(name, "ssh_gate") == 0)
+        if (name && strcmp(name, "ssh_gate") == 0)
             print_gate(metric, &subject);
     }
 }

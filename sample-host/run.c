@@ -65,7 +65,7 @@ static void run_clear(struct run *run)
     bottle_clear(&run->bottle);
     plugins_unload(&run->plugins);
     cleanup_fd(&run->link);
-    if (run->events != NULL)
+    if (run->events)
         (void)fclose(run->events); /* flushed and checked before */
 }
 #define CLEANUP_RUN __attribute__((cleanup(run_clear)))
@@ -177,7 +177,9 @@ static bool prepare(struct run *run)
     if (!plugins_load(&run->plugins, run->request, true) ||
         !manifest_find(run->request, &run->bottle, &text))
         return false;
-    if (events != NULL && (run->events = fopen(events, "ae")) == NULL)
+    if (events)
+        run->events = fopen(events, "ae");
+    if (events && !run->events)
         return fail("cannot open --events %s: %s", events, strerror(errno));
     if (!slugs_open(&run->root) ||
         !slugs_claim(&run->root, run->bottle.slug, run->request, &run->directory) ||
@@ -207,7 +209,7 @@ static bool append_file(const struct run *run, const char *path)
     size_t count;
     FILE *file = fopen(path, "re");
 
-    if (file == NULL)
+    if (!file)
         return errno == ENOENT || fail("cannot open %s: %s", path, strerror(errno));
     while ((count = fread(buffer, 1, sizeof buffer, file)) > 0)
         (void)fwrite(buffer, 1, count, run->events);
@@ -221,9 +223,9 @@ static bool append_events(const struct run *run)
 {
     bool appended = true;
 
-    for (size_t i = 0; run->events != NULL && i < run->bottle.count; i++) {
+    for (size_t i = 0; run->events && i < run->bottle.count; i++) {
         const char *path = text_member(run->bottle.sidecars[i].plan, "event_log");
-        if (path != NULL)
+        if (path)
             appended &= append_file(run, path);
     }
     return appended;

@@ -34,7 +34,7 @@ static const struct bottle_host HOST = {.struct_size = sizeof HOST, .log = log_l
 static bool report(const struct sidecar *sidecar, char *message)
 {
     (void)fail("%s: %s", bottle_plugin_table(sidecar->plugin)->name,
-               message != NULL ? message : "out of memory");
+               message ? message : "out of memory");
     free(message);
     return false;
 }
@@ -56,7 +56,7 @@ bool sidecar_is_started(const struct sidecar *sidecar)
 {
     const char *state = text_member(sidecar->record, "state");
 
-    return state != NULL && strcmp(state, "started") == 0;
+    return state && strcmp(state, "started") == 0;
 }
 
 bool sidecar_is_in_engine(const struct sidecar *sidecar)
@@ -67,7 +67,7 @@ bool sidecar_is_in_engine(const struct sidecar *sidecar)
 bool sidecar_ends_with_launcher(const struct sidecar *sidecar)
 {
     const char *text = text_member(sidecar->record, "options");
-    CLEANUP_JSON json_object *options = text != NULL ? json_tokener_parse(text) : NULL;
+    CLEANUP_JSON json_object *options = text ? json_tokener_parse(text) : NULL;
 
     return json_object_get_boolean(json_object_object_get(options, "exit_with_launcher"));
 }
@@ -108,17 +108,17 @@ static bool set_networks(struct sidecar *sidecar, const char *slug, const char *
 
     network_name(own_internal, true, slug);
     network_name(own_egress, false, slug);
-    if (internal_network == NULL && in_engine)
+    if (!internal_network && in_engine)
         internal_network = own_internal;
-    if (egress_network == NULL && in_engine)
+    if (!egress_network && in_engine)
         egress_network = own_egress;
-    if (egress_network == NULL && strcmp(backend, "native") == 0)
+    if (!egress_network && strcmp(backend, "native") == 0)
         egress_network = "host";
-    if (internal_network == NULL || *internal_network == '\0')
+    if (!internal_network || *internal_network == '\0')
         return fail("%s: backend %s needs --internal-network: an IP address of this machine, or "
                     "the path of a network namespace, such as /proc/PID/ns/net",
                     name, backend);
-    if (egress_network == NULL || *egress_network == '\0')
+    if (!egress_network || *egress_network == '\0')
         return fail("%s: backend %s needs --egress-network: the network to dial from", name,
                     backend);
     return set_text(sidecar->plan, "internal_network", internal_network) &&
@@ -141,14 +141,14 @@ static const char *find_backend(const struct bottle_sidecar *table, const char *
     char list[256] = "";
     size_t i = 0;
 
-    for (; wanted != NULL && table->backends[i] != NULL; i++) {
-        size_t len = strlen(list);
+    for (; wanted && table->backends[i]; i++) {
+        size_t length = strlen(list);
         if (strcmp(table->backends[i], wanted) == 0)
             break;
-        (void)snprintf(list + len, sizeof list - len, "%s%s", i > 0 ? ", " : "",
+        (void)snprintf(list + length, sizeof list - length, "%s%s", i > 0 ? ", " : "",
                        table->backends[i]);
     }
-    if (table->backends[i] == NULL)
+    if (!table->backends[i])
         (void)fail("%s has no backend \"%s\"; it has: %s", table->name, wanted, list);
     return table->backends[i];
 }
@@ -158,7 +158,7 @@ bool sidecar_configure(struct sidecar *sidecar, const char *slug, const char *ba
 {
     const char *found = find_backend(bottle_plugin_table(sidecar->plugin), backend);
 
-    return found != NULL && set_networks(sidecar, slug, found, internal_network, egress_network) &&
+    return found && set_networks(sidecar, slug, found, internal_network, egress_network) &&
            set_text(sidecar->record, "backend", found) && sidecar_set_short_target(sidecar, slug);
 }
 

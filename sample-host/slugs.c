@@ -42,7 +42,7 @@ bool slugs_open(struct directory *root)
     struct stat file;
     bool made;
 
-    if (runtime != NULL && runtime[0] == '/' && lstat(runtime, &file) == 0 && is_private(&file))
+    if (runtime && runtime[0] == '/' && lstat(runtime, &file) == 0 && is_private(&file))
         made = make_path(root->path, "%s/sample-host", runtime);
     else if (geteuid() == 0)
         made = make_path(root->path, "/run/sample-host");
@@ -122,7 +122,7 @@ static bool visit_slug(const struct directory *root, const char *slug,
     CLEANUP_BOTTLE struct bottle bottle = {0};
     const char *wanted_slug = request->value[OPTION_SLUG];
 
-    if (wanted_slug != NULL && strcmp(slug, wanted_slug) != 0)
+    if (wanted_slug && strcmp(slug, wanted_slug) != 0)
         return true;
     if (!directory_open_in(root, slug, &directory))
         return false;
@@ -130,7 +130,7 @@ static bool visit_slug(const struct directory *root, const char *slug,
         return true;
     if (!state_load(&directory, &bottle))
         return false;
-    if (request->bottle != NULL && strcmp(bottle.name, request->bottle) != 0)
+    if (request->bottle && strcmp(bottle.name, request->bottle) != 0)
         return true;
     return visit(context, &directory, &bottle);
 }

@@ -44,7 +44,7 @@ bool state_save(const struct directory *directory, const struct bottle *bottle)
     const struct stage_file file = {STATE_FILE, 0600, text};
     struct failure failure;
 
-    if (object == NULL || text == NULL)
+    if (!object || !text)
         return fail("%s: out of memory", directory->path);
     return stage_dir_write(directory->fd, directory->path, &file, 1, &failure) == BOTTLE_OK ||
            fail("%s", failure.message);
@@ -55,7 +55,7 @@ static bool read_bottle(json_object *object, struct bottle *bottle)
     const char *name = text_member(object, "bottle");
     json_object *sidecars = json_object_object_get(object, "sidecars");
 
-    if (name == NULL || !json_object_is_type(sidecars, json_type_array) ||
+    if (!name || !json_object_is_type(sidecars, json_type_array) ||
         json_object_array_length(sidecars) > sizeof bottle->sidecars / sizeof bottle->sidecars[0])
         return false;
     free(bottle->name);
@@ -63,12 +63,12 @@ static bool read_bottle(json_object *object, struct bottle *bottle)
     for (size_t i = 0; i < json_object_array_length(sidecars); i++) {
         json_object *record = json_object_array_get_idx(sidecars, i);
         for (size_t j = 0; j < sizeof RECORD_KEYS / sizeof RECORD_KEYS[0]; j++) {
-            if (text_member(record, RECORD_KEYS[j]) == NULL)
+            if (!text_member(record, RECORD_KEYS[j]))
                 return false;
         }
         bottle->sidecars[bottle->count++] = (struct sidecar){.record = json_object_get(record)};
     }
-    return bottle->name != NULL;
+    return bottle->name;
 }
 
 bool state_load(const struct directory *directory, struct bottle *bottle)
@@ -79,11 +79,11 @@ bool state_load(const struct directory *directory, struct bottle *bottle)
 
     bottle->name = strdup(directory->name);
     bottle->slug = strdup(directory->name);
-    if (bottle->name == NULL || bottle->slug == NULL)
+    if (!bottle->name || !bottle->slug)
         return fail("out of memory");
     if (!read_text_file(directory->fd, STATE_FILE, JSON_TEXT_MAX_BYTES, true, &text))
         return fail("%s: cannot tell what runs there", directory->path);
-    if (text == NULL)
+    if (!text)
         return true;
     return (json_text_parse(STATE_FILE, text, &object, &failure) == BOTTLE_OK &&
             read_bottle(object, bottle)) ||

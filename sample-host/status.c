@@ -46,8 +46,7 @@ struct listing {
 
 static bool wants_table(const struct listing *listing)
 {
-    return listing->request->value[OPTION_JSON] == NULL &&
-           listing->request->value[OPTION_PROMETHEUS] == NULL;
+    return !listing->request->value[OPTION_JSON] && !listing->request->value[OPTION_PROMETHEUS];
 }
 
 /* Only on a terminal, and not if its user asks for none: https://no-color.org */
@@ -56,7 +55,7 @@ static bool wants_colours(void)
     const char *none = getenv("NO_COLOR");
     const char *terminal = getenv("TERM");
 
-    return isatty(STDOUT_FILENO) == 1 && (none == NULL || none[0] == '\0') && terminal != NULL &&
+    return isatty(STDOUT_FILENO) == 1 && (!none || none[0] == '\0') && terminal &&
            strcmp(terminal, "dumb") != 0;
 }
 
@@ -121,7 +120,7 @@ static void describe_error(json_object *upstream, struct failure *text)
     json_object *error = json_object_object_get(upstream, "last_error");
     const char *message = text_member(error, "message");
 
-    if (message == NULL)
+    if (!message)
         failure_format(text, "%s", "");
     else
         failure_format(text, "%s (%" PRId64 " s ago)", message,
@@ -174,7 +173,7 @@ static void print_sidecar(const struct listing *listing, const struct bottle *bo
     (void)fputs(listing->has_colours ? colour_of(state) : "", stdout);
     print_part(stdout, STATE_FORMAT, state);
     (void)fputs(listing->has_colours ? PLAIN : "", stdout);
-    print_line(stdout, ADDRESS_FORMAT, address != NULL ? address : "-");
+    print_line(stdout, ADDRESS_FORMAT, address ? address : "-");
     if (!json_object_is_type(upstreams, json_type_array))
         return;
     for (size_t i = 0; i < json_object_array_length(upstreams); i++)
@@ -201,7 +200,7 @@ static bool list_sidecar(struct listing *listing, const struct bottle *bottle,
     if (result == BOTTLE_NOT_FOUND)
         state = sidecar_is_started(sidecar) ? "not running" : "not started";
     listing->all_run &= result != BOTTLE_NOT_FOUND;
-    if (!set_text(sidecar->record, "state", state != NULL ? state : "unknown"))
+    if (!set_text(sidecar->record, "state", state ? state : "unknown"))
         return false;
     if (wants_table(listing))
         print_sidecar(listing, bottle, sidecar->record, status);
@@ -228,7 +227,7 @@ static bool list_bottle(void *context, struct directory *directory, struct bottl
     for (size_t i = 0; i < bottle->count; i++)
         listed &= list_sidecar(listing, bottle, &bottle->sidecars[i]);
     json_object *object = state_object(bottle);
-    if (object != NULL && json_object_array_add(listing->bottles, object) == 0)
+    if (object && json_object_array_add(listing->bottles, object) == 0)
         return listed;
     (void)json_object_put(object);
     return fail("%s: out of memory", directory->path);
@@ -246,11 +245,11 @@ static int list(const struct request *request, const struct directory *root)
     if (!set_member(object, "bottles", listing.bottles))
         return STATUS_FAILED;
     bool listed = slugs_walk(root, request, list_bottle, &listing);
-    if (request->value[OPTION_JSON] != NULL && !print_json(object))
+    if (request->value[OPTION_JSON] && !print_json(object))
         return STATUS_FAILED;
-    if (request->value[OPTION_PROMETHEUS] != NULL)
+    if (request->value[OPTION_PROMETHEUS])
         print_prometheus(listing.bottles);
-    if (listed && request->bottle != NULL && !listing.found) {
+    if (listed && request->bottle && !listing.found) {
         slugs_say_not_up(root, request);
         return STATUS_NOT_RUNNING;
     }
@@ -286,5 +285,5 @@ int command_status(const struct request *request)
 
     if (!slugs_open(&root))
         return STATUS_FAILED;
-    return request->value[OPTION_WATCH] != NULL ? watch(request, &root) : list(request, &root);
+    return request->value[OPTION_WATCH] ? watch(request, &root) : list(request, &root);
 }

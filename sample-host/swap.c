@@ -29,7 +29,7 @@ static const char *recorded_text(const struct request *request, const struct sid
 {
     const char *backend = request->value[OPTION_BACKEND];
 
-    if (backend != NULL && strcmp(backend, text_member(sidecar->record, "backend")) != 0)
+    if (backend && strcmp(backend, text_member(sidecar->record, "backend")) != 0)
         return NULL;
     return text_member(sidecar->record, key);
 }
@@ -39,7 +39,7 @@ static const char *requested_or_recorded(const struct request *request, enum opt
 {
     const char *given = request->value[option];
 
-    return given != NULL ? given : recorded_text(request, sidecar, key);
+    return given ? given : recorded_text(request, sidecar, key);
 }
 
 /* Prepares and configures the new run, in the stage dir that the old one still uses. */
@@ -51,7 +51,7 @@ static bool prepare_successor(struct sidecar *successor, const struct sidecar *s
     const char *options = recorded_text(request, sidecar, "options");
     char stage_dir[PATH_MAX];
 
-    if (recorded_text(request, sidecar, "backend") == NULL && sidecar_ends_with_launcher(sidecar))
+    if (!recorded_text(request, sidecar, "backend") && sidecar_ends_with_launcher(sidecar))
         return fail("%s of bottle %s is in the network of a \"run\" and ends with it "
                     "(exit_with_launcher): it cannot move to backend %s",
                     name, bottle->name, request->value[OPTION_BACKEND]);
@@ -67,7 +67,7 @@ static bool prepare_successor(struct sidecar *successor, const struct sidecar *s
             requested_or_recorded(request, OPTION_INTERNAL_NETWORK, sidecar, "internal_network"),
             requested_or_recorded(request, OPTION_EGRESS_NETWORK, sidecar, "egress_network")))
         return false;
-    if (options == NULL || json_object_object_get_ex(request->start_options, name, NULL))
+    if (!options || json_object_object_get_ex(request->start_options, name, NULL))
         return sidecar_set_options(successor, request, sidecar_ends_with_launcher(sidecar));
     return set_text(successor->record, "options", options);
 }
@@ -85,9 +85,8 @@ static bool running_target(const struct sidecar *sidecar, const struct bottle *b
                     text_member(sidecar->record, "sidecar"), bottle->name, bottle->name);
     if (result != BOTTLE_OK)
         return false;
-    *target = text != NULL ? strdup(text) : NULL;
-    return *target != NULL ||
-           fail("%s: its status has no target", text_member(sidecar->record, "sidecar"));
+    *target = text ? strdup(text) : NULL;
+    return *target || fail("%s: its status has no target", text_member(sidecar->record, "sidecar"));
 }
 
 /* Successor gets what sidecar was, for its caller to clear. */
@@ -119,7 +118,7 @@ static enum bottle_result swap_across(struct bottle *bottle, struct sidecar *sid
 {
     const bool was_in_engine = bottle->in_engine;
     struct sidecar *twin = bottle_twin(bottle, sidecar);
-    const bool is_new = twin == NULL;
+    const bool is_new = !twin;
 
     if (is_new) {
         twin = &bottle->sidecars[bottle->count++];
@@ -151,7 +150,7 @@ enum bottle_result swap_sidecar(struct bottle *bottle, struct sidecar **swapped,
     CLEANUP_FREE char *old_target = NULL;
     CLEANUP_FREE char *recorded = strdup(text_member(sidecar->record, "target"));
 
-    if (recorded == NULL || !running_target(sidecar, bottle, &old_target) ||
+    if (!recorded || !running_target(sidecar, bottle, &old_target) ||
         !prepare_successor(&successor, sidecar, bottle, request, text, directory) ||
         !sidecar_set_short_target(sidecar, bottle->slug))
         return BOTTLE_INTERNAL;

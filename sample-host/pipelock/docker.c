@@ -7,7 +7,8 @@
  * whether it is healthy.  It listens on both networks, since its addresses are not known before it runs.
  * Its root can be written to, by root alone: an engine puts no file into one that is read-only.
  */
-#include "pipelock.h"
+#include "backend.h"
+#include "record.h"
 
 #include "common/cleanup.h"
 #include "common/process/wait.h"

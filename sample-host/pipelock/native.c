@@ -12,7 +12,8 @@
  * In the stage dir: ACTIVE_FILE is what the process goes by, LOG_FILE what the latest one said.  Both stay when
  * it ends, for the launcher to read and to remove.  Nothing bounds the log while pipelock runs.
  */
-#include "pipelock.h"
+#include "backend.h"
+#include "record.h"
 
 #include "common/cleanup.h"
 #include "common/process/claim.h"

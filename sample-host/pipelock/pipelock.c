@@ -1,25 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pipelock.c: the HTTP side of a bottle: a sidecar to copy for another.
+ * pipelock.c: the sidecar for the HTTP side of a bottle, and an example to copy for another sidecar.
  *
- * pipelock is an HTTP proxy that lets through what a list of hosts allows.  This plugin gives a bottle
- * one, with the hosts of bottle.egress.allowlist; the program itself is not part of it.
+ * pipelock is an HTTP proxy that lets requests through to a list of hosts.  This plugin runs one for a
+ * bottle, with the hosts of bottle.egress.allowlist; the program itself is not part of the plugin.
  *
- * A sidecar is this file, which answers the host; a plan (plan.c); and backends (native.c, docker.c).
- * Whatever else it takes is shared with other sidecars: plugin/common/ has the operations' common parts, JSON,
- * grammars, files in the stage dir, targets, programs that run detached and how they are found again;
- * plugin/engine/ has containers.
+ * pipelock/ is for what this one sidecar does differently from others: what two sidecars need belongs in
+ * plugin/.
+ *
+ * This file answers the host.  Read on in plan.c, which turns the bottle into a plan and pipelock's
+ * configuration; native.c and docker.c, the backends, which start, stop and find a run (backend.h); and
+ * record.c, what goes along with a run for status.  Shared with other sidecars are plugin/common/ (the common
+ * parts of operations, JSON, grammars, files in the stage dir, targets, detached programs),
+ * plugin/container/ (sidecars in containers) and plugin/engine/ (the engine's API).
  */
-#include "pipelock.h"
+#include "backend.h"
+#include "plan.h"
 
 #include "common/cleanup.h"
 #include "common/sidecar/plan_members.h"
-#include "common/text/json_object.h"
 
 #include <bottle/sidecar.h>
 
-#include <stdio.h>
-#include <string.h>
+#include <json-c/json.h>
 
 static const struct pipelock_backend *const BACKENDS[] = {&pipelock_native, &pipelock_docker};
 static const char *const BACKEND_NAMES[] = {"native", "docker", NULL};
@@ -73,45 +76,6 @@ static enum bottle_result stop(struct bottle_stop *arguments)
 static enum bottle_result status(struct bottle_status *arguments)
 {
     return operation_status(arguments, &SIDECAR_BACKENDS);
-}
-
-/* ---- what the backends share ---- */
-
-json_object *make_record(const struct pipelock_plan *plan, const char *instance,
-                         const char *address)
-{
-    CLEANUP_JSON json_object *record = json_object_new_object();
-
-    return object_add_text(record, "instance", instance) &&
-                   object_add_text(record, "address", address) &&
-                   object_add(record, "upstreams", json_object_get(plan->upstreams))
-               ? steal_pointer(&record)
-               : NULL;
-}
-
-enum bottle_result make_status(const char *backend, const char *slug, json_object *record,
-                               int64_t uptime_ms, json_object **status, struct failure *failure)
-{
-    const char *address = object_text(record, "address");
-    char proxy[320];
-    CLEANUP_FREE char *target = NULL;
-    CLEANUP_JSON json_object *object = json_object_new_object();
-    enum bottle_result result =
-        target_text(backend, slug, object_text(record, "instance"), &target, failure);
-
-    if (result != BOTTLE_OK)
-        return result;
-    (void)snprintf(proxy, sizeof proxy,
-                   strchr(address, ':') ? "http://[%.255s]:%d" : "http://%.255s:%d", address,
-                   PROXY_PORT);
-    if (!object_add_text(object, "slug", slug) || !object_add_text(object, "target", target) ||
-        !object_add_text(object, "state", "serving") ||
-        !object_add_text(object, "address", address) || !object_add_text(object, "proxy", proxy) ||
-        !object_add(object, "uptime_ms", json_object_new_int64(uptime_ms)) ||
-        !object_add(object, "upstreams", json_object_get(object_member(record, "upstreams"))))
-        return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
-    *status = steal_pointer(&object);
-    return BOTTLE_OK;
 }
 
 /* Declared here because no other file calls it: the host finds it by name (BOTTLE_SIDECAR_ENTRY). */

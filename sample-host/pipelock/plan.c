@@ -9,7 +9,7 @@
  * prepare writes the configuration for people to read; a pipelock that runs follows the file it
  * was given when that changes, so each run gets another one, which start writes from the plan.
  */
-#include "pipelock.h"
+#include "plan.h"
 
 #include "common/cleanup.h"
 #include "common/sidecar/bottle_object.h"

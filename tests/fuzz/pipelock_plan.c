@@ -3,7 +3,7 @@
  * pipelock_plan.c: the plan of the sample sidecar: whatever is taken makes a configuration of whole
  * lines, each with one host name.
  */
-#include "pipelock/pipelock.h"
+#include "pipelock/plan.h"
 
 #include "fuzz.h"
 

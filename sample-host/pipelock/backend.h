@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * backend.h: a way to run pipelock.
+ */
+#ifndef PIPELOCK_BACKEND_H
+#define PIPELOCK_BACKEND_H
+
+#include "plan.h"
+
+struct pipelock_backend {
+    struct target_operations of_target; /* of a run that was started */
+    /* @instance: the name of this run, new for each */
+    enum bottle_result (*start)(const struct bottle_host *host, const struct pipelock_plan *plan,
+                                json_object *options, const char *instance,
+                                struct failure *failure);
+};
+
+extern const struct pipelock_backend pipelock_native, pipelock_docker;
+
+#endif
