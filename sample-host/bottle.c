@@ -10,9 +10,13 @@
  */
 #include "bottle.h"
 
+#include "directory.h"
 #include "fail.h"
 #include "members.h"
 #include "networks.h"
+#include "plugins.h"
+#include "request.h"
+#include "sidecar.h"
 #include "state.h"
 
 #include "common/cleanup.h"

@@ -5,10 +5,14 @@
 #ifndef SAMPLE_HOST_BOTTLE_H
 #define SAMPLE_HOST_BOTTLE_H
 
-#include "directory.h"
-#include "options.h"
-#include "plugins.h"
+#include "request.h"
 #include "sidecar.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct directory;
+struct plugins;
 
 struct bottle {
     char *name;

@@ -5,7 +5,7 @@
 #include "directory.h"
 
 #include "fail.h"
-#include "files.h"
+#include "path.h"
 
 #include "common/cleanup.h"
 
@@ -16,6 +16,11 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+
+static bool fail_errno(const char *action, const char *path)
+{
+    return fail("cannot %s %s: %s", action, path, strerror(errno));
+}
 
 static bool open_at(struct directory *directory, int parent_fd, const char *name)
 {

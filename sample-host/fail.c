@@ -8,10 +8,8 @@
 
 #include "common/text/failure.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 bool fail(const char *format, ...)
 {
@@ -25,9 +23,4 @@ bool fail(const char *format, ...)
     failure_format(&failure, "%s", length < 0 ? format : text);
     print_line(stderr, "sample-host: %s", failure.message);
     return false;
-}
-
-bool fail_errno(const char *action, const char *name)
-{
-    return fail("cannot %s %s: %s", action, name, strerror(errno));
 }

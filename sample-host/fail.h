@@ -12,7 +12,4 @@
 /* Prints "sample-host: MESSAGE", as one harmless line, on standard error.  Returns false. */
 bool fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Reports "cannot ACTION NAME: " and the text of errno.  Returns false. */
-bool fail_errno(const char *action, const char *name);
-
 #endif

@@ -19,11 +19,14 @@
  */
 #include "inside.h"
 
+#include "bottle.h"
 #include "exit_status.h"
 #include "fail.h"
-#include "files.h"
 #include "members.h"
+#include "path.h"
+#include "request.h"
 #include "step.h"
+#include "text_file.h"
 
 #include "common/cleanup.h"
 #include "common/sidecar/stage_dir.h"

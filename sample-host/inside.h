@@ -5,7 +5,7 @@
 #ifndef SAMPLE_HOST_INSIDE_H
 #define SAMPLE_HOST_INSIDE_H
 
-#include "bottle.h"
+struct bottle;
 
 /* Takes its steps with the launcher, over the link (step.h), then executes the command. */
 _Noreturn void inside_bottle(int link, const struct bottle *bottle, char *const *command);

@@ -16,7 +16,7 @@
  *     bottle.c, swap.c, sidecar.c     a bottle's sidecars, a sidecar's move, one sidecar
  *     networks.c, owned.c             a slug's networks, and what else a user has in an engine
  *     state.c, directory.c            what runs, written down, and where
- *     describe.c, members.c, files.c, fail.c, print.c
+ *     describe.c, members.c, path.c, text_file.c, fail.c, print.c
  *                                     JSON, files, errors and text, for all of them
  *
  * Options may stand before and after COMMAND.  What follows "--" is the command of `run`, and is not read
@@ -26,6 +26,7 @@
 #include "exit_status.h"
 #include "fail.h"
 #include "options.h"
+#include "request.h"
 #include "run.h"
 #include "status.h"
 

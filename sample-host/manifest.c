@@ -7,8 +7,10 @@
  */
 #include "manifest.h"
 
+#include "bottle.h"
 #include "fail.h"
-#include "files.h"
+#include "request.h"
+#include "text_file.h"
 
 #include "common/cleanup.h"
 #include "common/text/grammar.h"

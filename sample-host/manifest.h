@@ -5,8 +5,10 @@
 #ifndef SAMPLE_HOST_MANIFEST_H
 #define SAMPLE_HOST_MANIFEST_H
 
-#include "bottle.h"
-#include "options.h"
+#include <stdbool.h>
+
+struct bottle;
+struct request;
 
 /*
  * Finds the request's bottle.

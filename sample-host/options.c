@@ -8,6 +8,7 @@
 
 #include "fail.h"
 #include "members.h"
+#include "request.h"
 
 #include "common/cleanup.h"
 #include "common/text/json_text.h"

@@ -4,6 +4,7 @@
  */
 #include "orphans.h"
 
+#include "directory.h"
 #include "fail.h"
 #include "owned.h"
 #include "slugs.h"

@@ -5,8 +5,10 @@
 #ifndef SAMPLE_HOST_ORPHANS_H
 #define SAMPLE_HOST_ORPHANS_H
 
-#include "directory.h"
-#include "options.h"
+#include <stdbool.h>
+
+struct directory;
+struct request;
 
 /* Removes this user's containers and networks of slugs that have no directory; prints which. */
 bool orphans_remove(const struct directory *root, const struct request *request);

@@ -5,7 +5,8 @@
 #include "plugins.h"
 
 #include "fail.h"
-#include "files.h"
+#include "path.h"
+#include "request.h"
 
 #include "common/cleanup.h"
 #include "common/text/grammar.h"

@@ -5,9 +5,11 @@
 #ifndef SAMPLE_HOST_PLUGINS_H
 #define SAMPLE_HOST_PLUGINS_H
 
-#include "options.h"
+#include "request.h"
 
 #include <bottle/host.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 struct plugins {
     struct bottle_plugin *loaded[PLUGIN_MAX];

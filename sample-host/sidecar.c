@@ -11,6 +11,7 @@
 #include "fail.h"
 #include "members.h"
 #include "networks.h"
+#include "request.h"
 
 #include "common/cleanup.h"
 #include "common/text/json_text.h"

@@ -5,9 +5,12 @@
 #ifndef SAMPLE_HOST_SIDECAR_H
 #define SAMPLE_HOST_SIDECAR_H
 
-#include "options.h"
-
 #include <bottle/host.h>
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct request;
 
 struct sidecar {
     const struct bottle_plugin *plugin;

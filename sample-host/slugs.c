@@ -14,10 +14,15 @@
  */
 #include "slugs.h"
 
+#include "bottle.h"
+#include "directory.h"
 #include "fail.h"
-#include "files.h"
 #include "members.h"
+#include "path.h"
+#include "plugins.h"
 #include "print.h"
+#include "request.h"
+#include "sidecar.h"
 #include "state.h"
 
 #include "common/cleanup.h"
@@ -51,9 +56,9 @@ bool slugs_open(struct directory *root)
     if (!made)
         return false;
     if (mkdir(root->path, 0700) != 0 && errno != EEXIST)
-        return fail_errno("make", root->path);
+        return fail("cannot make %s: %s", root->path, strerror(errno));
     if (lstat(root->path, &file) != 0)
-        return fail_errno("look at", root->path);
+        return fail("cannot look at %s: %s", root->path, strerror(errno));
     if (!is_private(&file))
         return fail(
             "%s must be a directory of user %ju with mode 0700, not user %ju's with mode %#o: "
@@ -95,7 +100,7 @@ bool slugs_claim(const struct directory *root, const char *slug, const struct re
 {
     for (;;) {
         if (mkdirat(root->fd, slug, 0700) != 0 && errno != EEXIST)
-            return fail_errno("make a directory in", root->path);
+            return fail("cannot make a directory in %s: %s", root->path, strerror(errno));
         if (!directory_open_in(root, slug, directory))
             return false;
         if (directory->fd >= 0 && !directory_lock(directory)) {
@@ -149,7 +154,7 @@ bool slugs_walk(const struct directory *root, const struct request *request, slu
     int count = scandirat(root->fd, ".", &slugs, is_slug, alphasort);
 
     if (count < 0)
-        return fail_errno("list", root->path);
+        return fail("cannot list %s: %s", root->path, strerror(errno));
     for (int i = 0; i < count; i++) {
         visited &= visit_slug(root, slugs[i]->d_name, request, visit, context);
         free(slugs[i]);

@@ -5,7 +5,11 @@
 #ifndef SAMPLE_HOST_SLUGS_H
 #define SAMPLE_HOST_SLUGS_H
 
-#include "bottle.h"
+#include <stdbool.h>
+
+struct bottle;
+struct directory;
+struct request;
 
 /* Opens the directory that holds the slugs; makes it if it is missing. */
 bool slugs_open(struct directory *root);

@@ -4,9 +4,12 @@
  */
 #include "state.h"
 
+#include "bottle.h"
+#include "directory.h"
 #include "fail.h"
-#include "files.h"
 #include "members.h"
+#include "sidecar.h"
+#include "text_file.h"
 
 #include "common/cleanup.h"
 #include "common/sidecar/stage_dir.h"

@@ -5,7 +5,11 @@
 #ifndef SAMPLE_HOST_STATE_H
 #define SAMPLE_HOST_STATE_H
 
-#include "bottle.h"
+#include <json-c/json.h>
+#include <stdbool.h>
+
+struct bottle;
+struct directory;
 
 /* The JSON of state.json; NULL after an error that was reported. */
 json_object *state_object(const struct bottle *bottle);

@@ -12,11 +12,15 @@
 
 #include "bottle.h"
 #include "describe.h"
+#include "directory.h"
 #include "exit_status.h"
 #include "fail.h"
 #include "members.h"
+#include "plugins.h"
 #include "print.h"
 #include "prometheus.h"
+#include "request.h"
+#include "sidecar.h"
 #include "slugs.h"
 #include "state.h"
 

@@ -11,11 +11,15 @@
  */
 #include "swap.h"
 
+#include "bottle.h"
+#include "directory.h"
 #include "fail.h"
-#include "files.h"
 #include "members.h"
 #include "networks.h"
+#include "path.h"
 #include "print.h"
+#include "request.h"
+#include "sidecar.h"
 #include "state.h"
 
 #include "common/cleanup.h"

@@ -5,7 +5,12 @@
 #ifndef SAMPLE_HOST_SWAP_H
 #define SAMPLE_HOST_SWAP_H
 
-#include "bottle.h"
+#include <bottle/host.h>
+
+struct bottle;
+struct directory;
+struct request;
+struct sidecar;
 
 /*
  * Moves a sidecar of a bottle that was attached to the plugin that the sidecar has now, and to the backend

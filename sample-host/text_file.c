@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * files.c: paths, and text files that are read whole.
+ * text_file.c: reads text files as a whole.
  */
-#include "files.h"
+#include "text_file.h"
 
 #include "fail.h"
 
@@ -10,20 +10,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-bool make_path(char path[PATH_MAX], const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    int length = vsnprintf(path, PATH_MAX, format, arguments);
-    va_end(arguments);
-    return (length >= 0 && length < PATH_MAX) || fail("the path %.200s… is too long", path);
-}
 
 bool read_text_file(int dir_fd, const char *name, size_t max_bytes, bool optional, char **text)
 {

@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * files.h: paths, and text files that are read whole.
+ * text_file.h: reads text files as a whole.
  */
-#ifndef SAMPLE_HOST_FILES_H
-#define SAMPLE_HOST_FILES_H
+#ifndef SAMPLE_HOST_TEXT_FILE_H
+#define SAMPLE_HOST_TEXT_FILE_H
 
-#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
-
-/* Formats a path; a path that is too long is an error. */
-bool make_path(char path[PATH_MAX], const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
  * Reads a regular file of at most max_bytes without NUL.
