@@ -3,7 +3,7 @@
  * test_arguments.c: a relay's config from its command line, as it is started in a container.  docker.sh has
  * the containers.
  */
-#include "relay/relay.h"
+#include "wire/command_line.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

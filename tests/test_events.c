@@ -9,7 +9,9 @@
 #include "common/cleanup.h"
 #include "common/text/json_text.h"
 #include "common/text/utf8.h"
-#include "relay/relay.h"
+#include "relay/serve/connection.h"
+#include "relay/serve/events.h"
+#include "relay/serve/relay.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -24,13 +26,6 @@
 #define TEXT_SIZE   RELAY_MESSAGE_SIZE
 #define EVENT_COUNT 9 /* that write_all writes */
 #define REPLACEMENT "\xef\xbf\xbd"
-
-/* events.c asks. */
-bool control_claims_slug(const struct relay *relay)
-{
-    (void)relay;
-    return true;
-}
 
 /* What the calendar says; 0: the machine's clock. */
 static time_t set_time;
@@ -61,7 +56,8 @@ static void set_texts(const char *text)
     set_text(upstream->alias, sizeof upstream->alias, text);
     set_text(upstream->host, sizeof upstream->host, text);
     relay.stop_reason = text;
-    relay.upstreams[0].config = upstream;
+    relay.dialler.destinations[0].config = upstream;
+    relay.upstreams[0].destination = &relay.dialler.destinations[0];
     relay.upstreams[0].limits = (struct limits){.relay = &relay, .upstream = &relay.upstreams[0]};
     connection = (struct connection){.relay = &relay, .upstream = &relay.upstreams[0]};
     connection.client_address.any.sa_family = AF_INET;
@@ -76,7 +72,7 @@ static void write_all(const char *text)
     event_refused(&connection, text, text);
     event_limit_reached(&relay.upstreams[0].limits, MAX_CONNECTIONS_PER_UPSTREAM, text);
     event_limit_over(&relay.upstreams[0].limits, MAX_CONNECTIONS_PER_UPSTREAM, 1, 1);
-    event_notice(&relay, "notice", text);
+    event_notice(&relay.log, "notice", text);
     event_violation(&relay, text, 1);
     event_stopped(&relay);
 }
@@ -89,12 +85,12 @@ static char *write_events(const char *text, uint64_t *lost)
 
     cr_assert_geq(lines_fd, 0);
     set_texts(text);
-    relay.events_lost = 0;
-    relay.events_together = true;
-    relay.events_fd = lines_fd;
+    relay.log.lost = 0;
+    relay.log.together = true;
+    relay.log.fd = lines_fd;
     write_all(text);
-    events_write(&relay);
-    *lost = relay.events_lost;
+    event_log_write(&relay.log);
+    *lost = relay.log.lost;
 
     cr_assert_eq(fstat(lines_fd, &file), 0);
     char *lines = calloc(1, (size_t)file.st_size + 1);
@@ -239,10 +235,10 @@ Test(events, time_is_the_calendars)
     struct tm utc;
 
     cr_assert_geq(lines_fd, 0);
-    relay.events_fd = lines_fd;
+    relay.log.fd = lines_fd;
     for (int day = 0; day < DAYS; day++) {
         set_time = (time_t)day * DAY_S + 1 + (time_t)day * 7919 % (DAY_S - 1);
-        event_notice(&relay, "n", "");
+        event_notice(&relay.log, "n", "");
         ssize_t length = pread(lines_fd, line, sizeof line - 1, 0);
         cr_assert_gt(length, 0);
         line[length] = '\0';

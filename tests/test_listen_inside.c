@@ -3,7 +3,11 @@
  * test_listen_inside.c: what the relay takes from the helper that opened sockets in the agent's namespace,
  * should somebody else send the reports.
  */
-#include "relay/setup/setup.h"
+#include "relay/serve/relay.h"
+#include "relay/setup/listen.h"
+#include "relay/setup/listen_inside.h"
+
+#include <bottle/sidecar.h>
 
 #include "common/process/fd_passing.h"
 
@@ -45,7 +49,6 @@ static void set_up(void)
     for (size_t i = 0; i < WANTED; i++) {
         socklen_t length = sizeof wanted[i].address;
         wanted[i] = (struct wanted_listener){.upstream = i / 2, .may_lack = i % 2 == 1};
-        relay.upstreams[i / 2].config = &relay.config.upstreams[i / 2];
         cr_assert(address_from_literal(LOOPBACKS[i % 2], 0, &wanted[i].address));
         sockets[i] = listener_make(&wanted[i].address, "");
         cr_assert_geq(sockets[i], 0, "%m");

@@ -18,12 +18,14 @@
  * --listen names a subnet of the internal network, and the relay finds its own address in it, and the
  * interface: nobody on another network of the container can use the gate.
  */
-#include "relay/relay.h"
+#include "wire/command_line.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
+#include <netinet/in.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -159,7 +161,8 @@ static bool take_limit(struct relay_config *config, const char *text)
 /* ---- --listen ---- */
 
 struct subnet {
-    union address base; /* without a port */
+    int family; /* AF_INET or AF_INET6 */
+    unsigned char base[sizeof(struct in6_addr)];
     unsigned prefix;
 };
 
@@ -169,39 +172,31 @@ static bool parse_subnet(const char *text, struct subnet *subnet)
     const char *slash = strchr(text, '/');
     long prefix;
 
-    if (!slash || !take_text(address, sizeof address, text, (size_t)(slash - text)) ||
-        !address_from_literal(address, 0, &subnet->base) ||
-        !take_number(slash + 1, 1, subnet->base.any.sa_family == AF_INET ? 32 : 128, &prefix))
+    if (!slash || !take_text(address, sizeof address, text, (size_t)(slash - text)))
+        return false;
+    subnet->family = strchr(address, ':') ? AF_INET6 : AF_INET;
+    if (inet_pton(subnet->family, address, subnet->base) != 1 ||
+        !take_number(slash + 1, 1, subnet->family == AF_INET ? 32 : 128, &prefix))
         return false;
     subnet->prefix = (unsigned)prefix;
     return true;
 }
 
-static const unsigned char *address_bytes(const union address *address)
+static bool is_in(const struct subnet *subnet, const unsigned char *address)
 {
-    return address->any.sa_family == AF_INET ? (const unsigned char *)&address->v4.sin_addr
-                                             : address->v6.sin6_addr.s6_addr;
-}
-
-static bool is_in(const struct subnet *subnet, const union address *address)
-{
-    const unsigned char *base = address_bytes(&subnet->base);
-    const unsigned char *bytes = address_bytes(address);
     unsigned whole = subnet->prefix / 8, bits = subnet->prefix % 8;
 
-    return address->any.sa_family == subnet->base.any.sa_family &&
-           memcmp(base, bytes, whole) == 0 &&
-           (bits == 0 || (base[whole] ^ bytes[whole]) >> (8 - bits) == 0);
+    return memcmp(subnet->base, address, whole) == 0 &&
+           (bits == 0 || (subnet->base[whole] ^ address[whole]) >> (8 - bits) == 0);
 }
 
-static bool add_address(struct relay_config *config, const union address *address,
+static bool add_address(struct relay_config *config, int family, const unsigned char *address,
                         const char *interface)
 {
     if (config->listen_address_count == RELAY_MAX_ADDRESSES)
         return false;
     struct relay_listen_address *listen = &config->listen_addresses[config->listen_address_count++];
-    return inet_ntop(address->any.sa_family, address_bytes(address), listen->address,
-                     sizeof listen->address) &&
+    return inet_ntop(family, address, listen->address, sizeof listen->address) &&
            take_text(listen->interface, sizeof listen->interface, interface, strlen(interface));
 }
 
@@ -214,12 +209,17 @@ static bool take_subnet(struct relay_config *config, const char *text,
     if (!parse_subnet(text, &subnet))
         return false;
     for (const struct ifaddrs *own = own_addresses; own; own = own->ifa_next) {
-        union address address;
-        if (!own->ifa_addr || own->ifa_addr->sa_family != subnet.base.any.sa_family)
+        unsigned char address[sizeof(struct in6_addr)];
+        if (!own->ifa_addr || own->ifa_addr->sa_family != subnet.family)
             continue;
-        memcpy(&address, own->ifa_addr, address_length(&subnet.base));
-        if (is_in(&subnet, &address))
-            return add_address(config, &address, own->ifa_name);
+        if (subnet.family == AF_INET)
+            memcpy(address, (const char *)own->ifa_addr + offsetof(struct sockaddr_in, sin_addr),
+                   sizeof(struct in_addr));
+        else
+            memcpy(address, (const char *)own->ifa_addr + offsetof(struct sockaddr_in6, sin6_addr),
+                   sizeof(struct in6_addr));
+        if (is_in(&subnet, address))
+            return add_address(config, subnet.family, address, own->ifa_name);
     }
     return true;
 }

@@ -4,7 +4,7 @@
  *
  * What is taken, written as a command line anew, is the same config.
  */
-#include "relay/relay.h"
+#include "wire/command_line.h"
 
 #include "fuzz.h"
 

@@ -6,7 +6,9 @@
  * below 128 is the length of a packet that the present client sends; the others are in enum step.
  * Every answer is whole and of this version, a status is JSON, no descriptor is lost.
  */
-#include "relay/relay.h"
+#include "relay/serve/lifecycle.h"
+#include "relay/serve/relay.h"
+#include "relay/serve/takeover_offer.h"
 
 #include "fuzz.h"
 
@@ -43,7 +45,6 @@ static void set_up(void)
     REQUIRE(!loop_init(&relay.loop));
     list_init(&relay.connections);
     list_init(&relay.turns);
-    list_init(&relay.discarded);
     loop_add_queue(&relay.loop, &relay.control_timers, 1000);
     loop_add_queue(&relay.loop, &relay.grace_timers, 0);
     loop_add_queue(&relay.loop, &relay.pause_timers, 1000);
@@ -57,7 +58,8 @@ static void set_up(void)
     relay.config.upstream_count = 1;
     (void)snprintf(relay.config.upstreams[0].host, RELAY_HOST_SIZE, "host\x01\xff\"");
     relay.upstream_count = 1;
-    relay.upstreams[0].config = &relay.config.upstreams[0];
+    relay.dialler.destinations[0].config = &relay.config.upstreams[0];
+    relay.upstreams[0].destination = &relay.dialler.destinations[0];
     (void)snprintf(relay.upstreams[0].last_error, RELAY_MESSAGE_SIZE, "\\\n\xe2\x82");
     for (size_t i = 0; i < LISTENERS; i++)
         relay.listeners[relay.listener_count++] =

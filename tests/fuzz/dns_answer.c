@@ -5,7 +5,8 @@
  * The server is a socket of the target's.  To each question it gives its ID and the input behind the first
  * byte, which says whether both families are asked for.
  */
-#include "relay/relay.h"
+#include "relay/dial/dialler.h"
+#include "relay/dial/lookup.h"
 
 #include "fuzz.h"
 
@@ -14,9 +15,11 @@
 
 #define ROUNDS 16 /* an answer that c-ares does not believe is asked for again */
 
-static struct relay relay; /* too large for a stack */
+static struct loop loop;
+static struct io_buffer buffer;
+static struct relay_config config; /* too large for a stack */
+static struct dialler dialler = {.loop = &loop, .buffer = &buffer};
 static int server = -1;
-static struct relay_upstream_config upstream = {.host = "gitea.example", .port = 22};
 
 static void answered(void *context, int family, const union address *addresses, size_t count,
                      int ttl_s, const char *error)
@@ -38,23 +41,22 @@ static void set_up(void)
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof address;
     char message[RELAY_MESSAGE_SIZE];
+    bool invalid;
 
     server = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     REQUIRE(server >= 0 && !bind(server, (struct sockaddr *)&address, sizeof address));
     REQUIRE(!getsockname(server, (struct sockaddr *)&address, &length));
-    relay.in_container = true; /* no other process */
-    relay.upstream_count = 1;
-    relay.upstreams[0].config = &upstream;
-    relay.config.resolve_timeout_ms = 60000;
-    relay.config.dns_server_count = 1;
-    (void)snprintf(relay.config.dns_servers[0], sizeof relay.config.dns_servers[0], "127.0.0.1:%u",
+    config.upstream_count = 1;
+    config.upstreams[0] = (struct relay_upstream_config){.host = "gitea.example", .port = 22};
+    config.resolve_timeout_ms = 60000;
+    config.dns_server_count = 1;
+    (void)snprintf(config.dns_servers[0], sizeof config.dns_servers[0], "127.0.0.1:%u",
                    ntohs(address.sin_port));
-    dns_opener_start(&relay);
-    REQUIRE(!loop_init(&relay.loop) && resolver_configure(&relay, message) &&
-            resolver_init(&relay, message));
-    relay.resolver.conf.search[0] = '\0';
-    relay.upstreams[0].from_hosts.count = 0;
-    relay.resolver.looked_ms = INT64_MAX; /* the files never again */
+    dialler_init(&dialler, &config); /* and no other process opens the files */
+    REQUIRE(!loop_init(&loop) && dialler_watch(&dialler, &invalid, message));
+    dialler.resolver.conf.search[0] = '\0';
+    dialler.destinations[0].from_hosts.count = 0;
+    dialler.resolver.looked_ms = INT64_MAX; /* the files never again */
 }
 
 /* False: there is no question. */
@@ -84,18 +86,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         set_up();
     if (size < 1)
         return 0;
-    relay.resolver.conf.no_aaaa = !(data[0] & 1);
-    struct lookup *lookup = lookup_new(&relay, &relay.upstreams[0], answered, &answers);
+    dialler.resolver.conf.no_aaaa = !(data[0] & 1);
+    struct lookup *lookup = lookup_new(&dialler, &dialler.destinations[0], answered, &answers);
     REQUIRE(lookup);
     lookup_start(lookup);
     for (int i = 0; i < ROUNDS && answers < 2; i++) {
         if (!answer(data + 1, size - 1))
             break;
-        loop_wait(&relay.loop, 0);
+        loop_wait(&loop, 0);
     }
     if (answers < 2)
-        ares_cancel(relay.resolver.channel);
-    REQUIRE(answers == 2 && list_is_empty(&relay.resolver.asking));
+        ares_cancel(dialler.resolver.channel);
+    REQUIRE(answers == 2 && list_is_empty(&dialler.resolver.asking));
     while (answer(data, 0))
         ;
     return 0;

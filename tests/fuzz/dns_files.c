@@ -6,7 +6,7 @@
  * of the third, so that lines are cut by the relay's buffer; the rest is the text.  What was read is
  * what the same file, held in memory as a whole, says.
  */
-#include "relay/relay.h"
+#include "relay/dial/dialler.h"
 
 #include "fuzz.h"
 
@@ -18,7 +18,9 @@
 #define HOST         "gitea.example"
 #define LONGEST_LINE (IO_BUFFER_SIZE - 2) /* longer lines are passed over */
 
-static struct relay relay; /* too large for a stack */
+static struct io_buffer buffer;
+static struct relay_config config; /* too large for a stack */
+static struct dialler dialler = {.config = &config, .buffer = &buffer};
 static struct relay_upstream_config upstream = {.host = HOST, .port = 22};
 
 /* Takes the next line that is not too long, without its comment; NULL at the end. */
@@ -38,7 +40,7 @@ static char *next_line(char **rest, const char *end, const char *comments)
 
 static void check_hosts(char *text, size_t length)
 {
-    const struct resolution *read = &relay.upstreams[0].from_hosts;
+    const struct resolution *read = &dialler.destinations[0].from_hosts;
     size_t count = 0;
 
     for (char *rest = text, *line; (line = next_line(&rest, text + length, "#"));) {
@@ -65,8 +67,8 @@ static bool is_server(size_t i, const char *word)
 
     if (word[0] == '[' || (colon && !strchr(colon + 1, ':')) || !dns_server_read(word, &server))
         return false;
-    REQUIRE(i < relay.resolver.conf.server_count && server.port == DNS_SERVER_PORT);
-    REQUIRE(dns_server_is(&server, &relay.resolver.conf.servers[i]));
+    REQUIRE(i < dialler.resolver.conf.server_count && server.port == DNS_SERVER_PORT);
+    REQUIRE(dns_server_is(&server, &dialler.resolver.conf.servers[i]));
     return true;
 }
 
@@ -76,7 +78,7 @@ static bool is_server(size_t i, const char *word)
  */
 static void check_resolv_conf(char *text, size_t length)
 {
-    const struct resolv_conf *conf = &relay.resolver.conf;
+    const struct resolv_conf *conf = &dialler.resolver.conf;
     size_t servers = 0;
 
     for (char *rest = text, *line; (line = next_line(&rest, text + length, "#;"));) {
@@ -116,14 +118,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CLEANUP_FREE char *text = make_text(data, size, &length);
     CLEANUP_FD int fd = memfd_create("fuzz", MFD_CLOEXEC);
     REQUIRE(fd >= 0 && write(fd, text, length) == (ssize_t)length);
-    relay.upstream_count = 1;
-    relay.upstreams[0].config = &upstream;
-    relay.resolver.files[DNS_HOSTS].fd = relay.resolver.files[DNS_RESOLV_CONF].fd = fd;
+    dialler.destination_count = 1;
+    dialler.destinations[0].config = &upstream;
+    dialler.resolver.files[DNS_HOSTS].fd = dialler.resolver.files[DNS_RESOLV_CONF].fd = fd;
     if (data[0] & 1) {
-        dns_files_read(&relay, DNS_RESOLV_CONF);
+        dns_files_read(&dialler, DNS_RESOLV_CONF);
         check_resolv_conf(text, length);
     } else {
-        dns_files_read(&relay, DNS_HOSTS);
+        dns_files_read(&dialler, DNS_HOSTS);
         check_hosts(text, length);
     }
     return 0;

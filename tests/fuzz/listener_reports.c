@@ -5,7 +5,9 @@
  * An input is packets: which descriptors come with it, its length, its bytes.  Nothing but the one socket
  * that is wanted becomes a listener, and no descriptor is lost, whatever comes.
  */
-#include "relay/setup/setup.h"
+#include "relay/serve/relay.h"
+#include "relay/setup/listen.h"
+#include "relay/setup/listen_inside.h"
 
 #include "fuzz.h"
 
@@ -62,7 +64,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     REQUIRE(!stat("/proc/self/ns/net", &network));
     relay.listen_network_device = network.st_dev;
     relay.listen_network_inode = network.st_ino;
-    relay.upstreams[0].config = &relay.config.upstreams[0];
     relay.listener_count = 0;
     REQUIRE(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair));
     send_packets(pair[1], data, size, listener);

@@ -5,7 +5,8 @@
  * An input is packets: how many descriptors come with it, its length, its bytes.  No descriptor is
  * lost, whatever comes.
  */
-#include "relay/relay.h"
+#include "relay/setup/takeover.h"
+#include "relay/serve/relay.h"
 
 #include "fuzz.h"
 

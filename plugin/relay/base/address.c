@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* address.c: IPv4 and IPv6 addresses with ports, their text, and the sockets that use them. */
-#include "relay/relay.h"
+#include "relay/base/address.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -9,6 +9,7 @@
 #include "relay/base/loop.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <time.h>
 
@@ -29,6 +30,7 @@ int loop_init(struct loop *loop)
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     read_clock(loop);
     list_init(&loop->queues);
+    list_init(&loop->discarded);
     return loop->epoll_fd < 0 ? -1 : 0;
 }
 
@@ -119,6 +121,20 @@ static void run_due_timers(struct loop *loop)
             timer_stop(timer);
             timer->expired(timer);
         }
+    }
+}
+
+void loop_discard(struct loop *loop, struct list_node *node)
+{
+    list_append(&loop->discarded, node);
+}
+
+void loop_free_discarded(struct loop *loop)
+{
+    while (!list_is_empty(&loop->discarded)) {
+        struct list_node *node = loop->discarded.next;
+        list_remove(node);
+        free(node); /* it begins the struct that was discarded */
     }
 }
 

@@ -33,6 +33,7 @@ struct loop {
     int epoll_fd;
     int64_t now_ms, now_us; /* CLOCK_MONOTONIC when the last wait ended */
     struct list_node queues;
+    struct list_node discarded;
 };
 
 /* Returns 0, or -1 with errno set. */
@@ -53,6 +54,13 @@ void timer_start(struct loop *loop, struct timer_queue *queue, struct timer *tim
 void timer_init(struct timer *timer);
 void timer_stop(struct timer *timer);
 bool timer_is_running(const struct timer *timer);
+
+/*
+ * Frees, when the batch of events is over, a struct that begins with a list_node and may still have events in the
+ * batch.  The node must be in no list.
+ */
+void loop_discard(struct loop *loop, struct list_node *node);
+void loop_free_discarded(struct loop *loop);
 
 /* Waits at most limit_ms (negative: no limit) or until a timer is due; calls what is ready and due.
  */

@@ -11,7 +11,7 @@
  * One spare pipe is always kept, if the system gives one: flow.c takes bytes out of a socket only
  * when it knows where to put what the other side does not take.
  */
-#include "relay/relay.h"
+#include "relay/base/pipe_pool.h"
 
 #include <errno.h>
 #include <fcntl.h>

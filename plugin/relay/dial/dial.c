@@ -10,7 +10,10 @@
  *
  * An address of the relay's own listeners is passed over: dialling it would be a loop without end.
  */
-#include "relay/relay.h"
+#include "relay/dial/dial.h"
+
+#include "relay/dial/dialler.h"
+#include "relay/dial/lookup.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -31,10 +34,11 @@ struct attempt {
 };
 
 struct dial {
-    struct list_node node; /* for relay_discard; first */
-    struct relay *relay;
-    struct upstream *upstream;
-    struct connection *connection;
+    struct list_node node; /* for loop_discard; first */
+    struct dialler *dialler;
+    struct destination *destination;
+    const struct dial_outcome *outcome;
+    void *context;         /* of the outcome */
     struct lookup *lookup; /* NULL: none, or all its answers have come */
     unsigned int queries;  /* answers that it owes, one a family */
     int ttl_s;             /* the shortest of the answers */
@@ -59,29 +63,26 @@ static void close_attempt(struct attempt *attempt)
     attempt->dial->attempts_open--;
 }
 
-/* Ends the dial; returns the connection that the outcome belongs to. */
-static struct connection *finish(struct dial *dial)
+/* The dial is over; it stays in memory until the batch of events is. */
+static void finish(struct dial *dial)
 {
-    struct connection *connection = dial->connection;
-
     timer_stop(&dial->deadline);
     timer_stop(&dial->next_attempt);
     for (size_t i = 0; i < dial->attempt_count; i++)
         close_attempt(&dial->attempts[i]);
     if (dial->lookup)
         lookup_forget(dial->lookup);
-    relay_discard(dial->relay, &dial->node);
-    return connection;
+    loop_discard(dial->dialler->loop, &dial->node);
 }
 
 void dial_abandon(struct dial *dial)
 {
-    (void)finish(dial);
+    finish(dial);
 }
 
 static void fail(struct dial *dial, const char *what, const char *reason)
 {
-    const struct relay_upstream_config *config = dial->upstream->config;
+    const struct relay_upstream_config *config = dial->destination->config;
     char message[RELAY_MESSAGE_SIZE];
 
     if (dial->attempt_count > 0 || dial->count[IPV6] + dial->count[IPV4] > 0)
@@ -89,13 +90,14 @@ static void fail(struct dial *dial, const char *what, const char *reason)
                        config->port, reason);
     else
         (void)snprintf(message, sizeof message, "cannot resolve %s: %s", config->host, reason);
-    connection_dial_failed(finish(dial), what, message);
+    finish(dial);
+    dial->outcome->failed(dial->context, what, message);
 }
 
 static void deadline_passed(struct timer *timer)
 {
     struct dial *dial = container_of(timer, struct dial, deadline);
-    const struct relay_config *config = &dial->relay->config;
+    const struct relay_config *config = dial->dialler->config;
     bool dials = dial->attempt_count > 0;
     char reason[64 + LOOKUP_ERROR_SIZE], servers[LOOKUP_ERROR_SIZE] = "";
 
@@ -132,26 +134,6 @@ static union address reached_address(const union address *address)
     return reached;
 }
 
-static bool is_own_listener(const struct relay *relay, const union address *address)
-{
-    union address reached = reached_address(address);
-
-    if (!relay->listens_where_it_dials)
-        return false;
-    for (size_t i = 0; i < relay->listener_count; i++) {
-        const union address *own = &relay->listeners[i].address;
-        if (own->any.sa_family != reached.any.sa_family)
-            continue;
-        if (own->any.sa_family == AF_INET && own->v4.sin_port == reached.v4.sin_port &&
-            own->v4.sin_addr.s_addr == reached.v4.sin_addr.s_addr)
-            return true;
-        if (own->any.sa_family == AF_INET6 && own->v6.sin6_port == reached.v6.sin6_port &&
-            IN6_ARE_ADDR_EQUAL(&own->v6.sin6_addr, &reached.v6.sin6_addr))
-            return true;
-    }
-    return false;
-}
-
 static void attempt_ready(struct watch *watch, uint32_t events)
 {
     struct attempt *attempt = container_of(watch, struct attempt, watch);
@@ -167,7 +149,8 @@ static void attempt_ready(struct watch *watch, uint32_t events)
         int fd = watch->fd;
         watch->fd = -1;
         dial->attempts_open--;
-        connection_dialled(finish(dial), fd, &address);
+        finish(dial);
+        dial->outcome->connected(dial->context, fd, &address);
         return;
     }
     (void)snprintf(dial->failure, sizeof dial->failure, "%s", strerror(error));
@@ -178,12 +161,13 @@ static void attempt_ready(struct watch *watch, uint32_t events)
 /* True if the attempt is under way. */
 static bool start_attempt(struct dial *dial, const union address *address)
 {
-    struct relay *relay = dial->relay;
+    struct dialler *dialler = dial->dialler;
     struct attempt *attempt = &dial->attempts[dial->attempt_count++];
 
     *attempt = (struct attempt){
         .watch = {.fd = -1, .ready = attempt_ready}, .dial = dial, .address = address};
-    if (is_own_listener(relay, address)) {
+    const union address reached = reached_address(address);
+    if (dialler->is_own(dialler, &reached)) {
         (void)snprintf(dial->failure, sizeof dial->failure, "that is the gate itself (a loop)");
         return false;
     }
@@ -195,7 +179,7 @@ static bool start_attempt(struct dial *dial, const union address *address)
     attempt->watch.fd = fd;
     dial->attempts_open++;
     if ((connect(fd, &address->any, address_length(address)) && errno != EINPROGRESS) ||
-        loop_add(&relay->loop, &attempt->watch, EPOLLOUT)) {
+        loop_add(dialler->loop, &attempt->watch, EPOLLOUT)) {
         (void)snprintf(dial->failure, sizeof dial->failure, "%s", strerror(errno));
         close_attempt(attempt);
         return false;
@@ -218,14 +202,14 @@ static const union address *next_address(struct dial *dial)
 
 static void try_next(struct dial *dial)
 {
-    struct relay *relay = dial->relay;
+    struct dialler *dialler = dial->dialler;
     const union address *address;
 
     while ((address = next_address(dial))) {
         if (dial->attempt_count == 0)
-            timer_start(&relay->loop, &relay->dial_timers, &dial->deadline, deadline_passed);
+            timer_start(dialler->loop, &dialler->dial_timers, &dial->deadline, deadline_passed);
         if (start_attempt(dial, address)) {
-            timer_start(&relay->loop, &relay->attempt_timers, &dial->next_attempt,
+            timer_start(dialler->loop, &dialler->attempt_timers, &dial->next_attempt,
                         next_attempt_due);
             return;
         }
@@ -236,11 +220,11 @@ static void try_next(struct dial *dial)
 
 static void remember_answer(struct dial *dial)
 {
-    struct resolution *cached = &dial->upstream->cached;
+    struct resolution *cached = &dial->destination->cached;
     int64_t age_ms = dial->ttl_s >= 1 ? ANSWER_MAX_AGE_MS : 0;
 
     cached->count = 0;
-    cached->expires_ms = dial->relay->loop.now_ms + age_ms;
+    cached->expires_ms = dial->dialler->loop->now_ms + age_ms;
     for (size_t i = 0; i < RESOLVED_MAX_ADDRESSES && cached->count < RESOLVED_MAX_ADDRESSES; i++)
         for (enum family family = IPV6; family < FAMILIES; family++)
             if (i < dial->count[family] && cached->count < RESOLVED_MAX_ADDRESSES)
@@ -259,7 +243,7 @@ static void answered(void *context, int family, const union address *addresses, 
                      int ttl_s, const char *error)
 {
     struct dial *dial = context;
-    struct relay *relay = dial->relay;
+    struct dialler *dialler = dial->dialler;
 
     if (--dial->queries == 0)
         dial->lookup = NULL;
@@ -278,14 +262,14 @@ static void answered(void *context, int family, const union address *addresses, 
     if (family == AF_INET6 || dial->queries == 0 || dial->attempts_open > 0)
         try_next(dial);
     else if (count > 0)
-        timer_start(&relay->loop, &relay->family_timers, &dial->next_attempt, next_attempt_due);
+        timer_start(dialler->loop, &dialler->family_timers, &dial->next_attempt, next_attempt_due);
 }
 
 static void resolve(struct dial *dial)
 {
-    struct relay *relay = dial->relay;
-    struct upstream *upstream = dial->upstream;
-    const struct relay_upstream_config *config = upstream->config;
+    struct dialler *dialler = dial->dialler;
+    struct destination *destination = dial->destination;
+    const struct relay_upstream_config *config = destination->config;
     union address literal;
 
     if (address_from_literal(config->host, config->port, &literal)) {
@@ -293,44 +277,45 @@ static void resolve(struct dial *dial)
         try_next(dial);
         return;
     }
-    if (relay->loop.now_ms < upstream->cached.expires_ms && upstream->cached.count > 0) {
-        for (size_t i = 0; i < upstream->cached.count; i++)
-            add_address(dial, &upstream->cached.addresses[i]);
+    if (dialler->loop->now_ms < destination->cached.expires_ms && destination->cached.count > 0) {
+        for (size_t i = 0; i < destination->cached.count; i++)
+            add_address(dial, &destination->cached.addresses[i]);
         try_next(dial);
         return;
     }
-    dial->lookup = lookup_new(relay, upstream, answered, dial);
+    dial->lookup = lookup_new(dialler, destination, answered, dial);
     if (!dial->lookup) {
         fail(dial, "out-of-memory", "the gate is out of memory");
         return;
     }
-    timer_start(&relay->loop, &relay->resolve_timers, &dial->deadline, deadline_passed);
+    timer_start(dialler->loop, &dialler->resolve_timers, &dial->deadline, deadline_passed);
     dial->queries = FAMILIES;
     lookup_start(dial->lookup);
 }
 
-void dial_start(struct connection *connection)
+void dial_start(struct dialler *dialler, struct destination *destination,
+                const struct dial_outcome *outcome, void *context, struct dial **dial)
 {
-    struct dial *dial = malloc(sizeof *dial);
+    struct dial *made = *dial = malloc(sizeof *made);
 
-    if (!dial) {
-        connection_dial_failed(connection, "out-of-memory", "the gate is out of memory");
+    if (!made) {
+        outcome->failed(context, "out-of-memory", "the gate is out of memory");
         return;
     }
-    list_init(&dial->node);
-    dial->relay = connection->relay;
-    dial->upstream = connection->upstream;
-    dial->connection = connection;
-    dial->lookup = NULL;
-    dial->queries = 0;
-    dial->ttl_s = INT32_MAX;
-    dial->next_family = IPV6;
+    list_init(&made->node);
+    made->dialler = dialler;
+    made->destination = destination;
+    made->outcome = outcome;
+    made->context = context;
+    made->lookup = NULL;
+    made->queries = 0;
+    made->ttl_s = INT32_MAX;
+    made->next_family = IPV6;
     for (enum family family = IPV6; family < FAMILIES; family++)
-        dial->count[family] = dial->tried[family] = 0;
-    dial->attempt_count = dial->attempts_open = 0;
-    timer_init(&dial->deadline);
-    timer_init(&dial->next_attempt);
-    dial->failure[0] = '\0';
-    connection->dial = dial;
-    resolve(dial);
+        made->count[family] = made->tried[family] = 0;
+    made->attempt_count = made->attempts_open = 0;
+    timer_init(&made->deadline);
+    timer_init(&made->next_attempt);
+    made->failure[0] = '\0';
+    resolve(made);
 }

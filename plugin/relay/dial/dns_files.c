@@ -9,8 +9,10 @@
  * What is read is kept when the file vanishes, and for a moment when it is empty: somebody is about to
  * write it anew.
  */
+#include "relay/dial/dns_files.h"
 #include "relay/dial/dns_file_flags.h"
-#include "relay/relay.h"
+
+#include "relay/dial/dialler.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -84,7 +86,7 @@ int dns_file_open_changed(struct dns_file *file)
     return -1;
 }
 
-bool dns_file_changed(struct relay *relay, struct dns_file *file)
+bool dns_file_changed(struct dialler *dialler, struct dns_file *file)
 {
     struct stat now;
 
@@ -96,17 +98,17 @@ bool dns_file_changed(struct relay *relay, struct dns_file *file)
         (void)snprintf(message, sizeof message,
                        "%s was replaced; the gate goes on with what it said before",
                        file->paths[file->followed]);
-        event_notice(relay, "dns-file-replaced", message);
+        event_notice(dialler->log, "dns-file-replaced", message);
     }
     return note_file(file, &now);
 }
 
-void dns_files_set_paths(struct relay *relay)
+void dns_files_set_paths(struct dialler *dialler)
 {
-    const char *netns = relay->config.egress_netns;
+    const char *netns = dialler->config->egress_netns;
 
     for (enum dns_file_index i = DNS_HOSTS; i < DNS_FILES; i++) {
-        struct dns_file *file = &relay->resolver.files[i];
+        struct dns_file *file = &dialler->resolver.files[i];
         *file = (struct dns_file){.fd = -1, .was_empty = true};
         if (netns[0])
             (void)snprintf(file->paths[0], sizeof file->paths[0], "/etc/netns/%s/%s", netns,
@@ -115,9 +117,9 @@ void dns_files_set_paths(struct relay *relay)
     }
 }
 
-void dns_files_open(struct relay *relay)
+void dns_files_open(struct dialler *dialler)
 {
-    struct resolver *resolver = &relay->resolver;
+    struct resolver *resolver = &dialler->resolver;
     char host[256] = "";
 
     if (!gethostname(host, sizeof host - 1) && strchr(host, '.'))
@@ -125,17 +127,17 @@ void dns_files_open(struct relay *relay)
                        strchr(host, '.') + 1);
     for (enum dns_file_index i = DNS_HOSTS; i < DNS_FILES; i++) {
         resolver->files[i].fd = dns_file_open_changed(&resolver->files[i]);
-        dns_files_read(relay, i);
+        dns_files_read(dialler, i);
     }
 }
 
 /* ---- reading ---- */
 
 /* Calls take for each line, without its comment and newline; lines longer than the buffer are passed over. */
-static void read_lines(struct relay *relay, int fd, const char *comments,
-                       void (*take)(struct relay *relay, char *line))
+static void read_lines(struct dialler *dialler, int fd, const char *comments,
+                       void (*take)(struct dialler *dialler, char *line))
 {
-    char *buffer = relay->io_buffer;
+    char *buffer = dialler->buffer->bytes;
     bool in_long_line = false; /* its beginning was passed over */
     off_t offset = 0;
 
@@ -153,7 +155,7 @@ static void read_lines(struct relay *relay, int fd, const char *comments,
             *line_end = '\0';
             line[strcspn(line, comments)] = '\0';
             if (!in_long_line)
-                take(relay, line);
+                take(dialler, line);
             in_long_line = false;
             line = line_end + 1;
         }
@@ -164,7 +166,7 @@ static void read_lines(struct relay *relay, int fd, const char *comments,
     }
 }
 
-static void take_hosts_line(struct relay *relay, char *line)
+static void take_hosts_line(struct dialler *dialler, char *line)
 {
     char *rest = NULL;
     const char *literal = strtok_r(line, " \t\r", &rest), *name;
@@ -173,23 +175,23 @@ static void take_hosts_line(struct relay *relay, char *line)
     if (!literal || !address_from_literal(literal, 0, &address))
         return;
     while ((name = strtok_r(NULL, " \t\r", &rest))) {
-        for (size_t i = 0; i < relay->upstream_count; i++) {
-            struct upstream *upstream = &relay->upstreams[i];
-            struct resolution *known = &upstream->from_hosts;
+        for (size_t i = 0; i < dialler->destination_count; i++) {
+            struct destination *destination = &dialler->destinations[i];
+            struct resolution *known = &destination->from_hosts;
             if (known->count == RESOLVED_MAX_ADDRESSES ||
-                strcasecmp(name, upstream->config->host) != 0)
+                strcasecmp(name, destination->config->host) != 0)
                 continue;
-            address_set_port(&address, upstream->config->port);
+            address_set_port(&address, destination->config->port);
             known->addresses[known->count++] = address;
         }
     }
 }
 
-static void read_hosts(struct relay *relay)
+static void read_hosts(struct dialler *dialler)
 {
-    for (size_t i = 0; i < relay->upstream_count; i++)
-        relay->upstreams[i].from_hosts.count = 0;
-    read_lines(relay, relay->resolver.files[DNS_HOSTS].fd, "#", take_hosts_line);
+    for (size_t i = 0; i < dialler->destination_count; i++)
+        dialler->destinations[i].from_hosts.count = 0;
+    read_lines(dialler, dialler->resolver.files[DNS_HOSTS].fd, "#", take_hosts_line);
 }
 
 static void take_nameserver(struct resolv_conf *conf, const char *text)
@@ -237,9 +239,9 @@ static void take_options(struct resolv_conf *conf, char **rest)
     }
 }
 
-static void take_resolv_line(struct relay *relay, char *line)
+static void take_resolv_line(struct dialler *dialler, char *line)
 {
-    struct resolv_conf *conf = &relay->resolver.conf;
+    struct resolv_conf *conf = &dialler->resolver.conf;
     char *rest = NULL;
 
     if (line[0] == ' ' || line[0] == '\t') /* resolv.conf(5): a keyword begins its line */
@@ -272,26 +274,26 @@ static void keep_servers(struct resolv_conf *conf, const struct resolv_conf *bef
 }
 
 /* The defaults are resolv.conf(5)'s. */
-static void read_resolv_conf(struct relay *relay)
+static void read_resolv_conf(struct dialler *dialler)
 {
-    struct resolver *resolver = &relay->resolver;
+    struct resolver *resolver = &dialler->resolver;
     const struct resolv_conf before = resolver->conf;
 
     resolver->conf = (struct resolv_conf){.ndots = 1};
     (void)snprintf(resolver->conf.search, sizeof resolver->conf.search, "%s", resolver->own_domain);
-    read_lines(relay, resolver->files[DNS_RESOLV_CONF].fd, "#;", take_resolv_line);
+    read_lines(dialler, resolver->files[DNS_RESOLV_CONF].fd, "#;", take_resolv_line);
     if (resolver->conf.server_count == 0 && dns_server_read("127.0.0.1", resolver->conf.servers))
         resolver->conf.server_count = 1;
-    if (relay->config.dns_server_count > 0)
+    if (dialler->config->dns_server_count > 0)
         keep_servers(&resolver->conf, &before);
     if (resolver->channel && (resolver->servers_pending || !has_servers(&resolver->conf, &before)))
-        resolver_use_servers(relay);
+        resolver_use_servers(dialler);
 }
 
-void dns_files_read(struct relay *relay, enum dns_file_index index)
+void dns_files_read(struct dialler *dialler, enum dns_file_index index)
 {
     if (index == DNS_HOSTS)
-        read_hosts(relay);
+        read_hosts(dialler);
     else
-        read_resolv_conf(relay);
+        read_resolv_conf(dialler);
 }

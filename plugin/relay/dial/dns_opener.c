@@ -23,7 +23,9 @@
  * There is none in a container, whose engine mounts the two files there and writes into them, because they
  * cannot be replaced; and none where every upstream is an address.
  */
-#include "relay/relay.h"
+#include "relay/dial/dns_opener.h"
+
+#include "relay/dial/dialler.h"
 
 #include "common/process/fd_passing.h"
 
@@ -77,21 +79,19 @@ static void serve(struct dns_file files[DNS_FILES])
     }
 }
 
-static void become_opener(struct relay *relay, int socket_fd)
+static void become_opener(struct dialler *dialler, int socket_fd, bool (*confine)(void *context),
+                          void *context)
 {
     if (dup2(socket_fd, STDIN_FILENO) != STDIN_FILENO)
         return;
     closefrom(STDIN_FILENO + 1);
-    if (relay->process_name) /* else it looks like another relay of the target */
-        memcpy(relay->process_name, RELAY_NAME_OPENER, sizeof RELAY_NAME_OPENER);
-    if (!prctl(PR_SET_NAME, "ssh-gate-opener", 0, 0, 0) &&
-        sandbox_enter_opener(relay->config.sandbox_required))
-        serve(relay->resolver.files);
+    if (!prctl(PR_SET_NAME, "ssh-gate-opener", 0, 0, 0) && confine(context))
+        serve(dialler->resolver.files);
 }
 
 /* ---- in the relay ---- */
 
-static void note_no_opener(struct relay *relay, const char *why)
+static void note_no_opener(struct dialler *dialler, const char *why)
 {
     char message[RELAY_MESSAGE_SIZE];
 
@@ -99,35 +99,36 @@ static void note_no_opener(struct relay *relay, const char *why)
                    "the process that opens /etc/hosts and /etc/resolv.conf for the gate %s: from "
                    "here on it does not see them replaced",
                    why);
-    event_notice(relay, "dns-opener-ended", message);
+    event_notice(dialler->log, "dns-opener-ended", message);
 }
 
 /* error: an errno value; 0: the process has ended */
-static void lose_opener(struct relay *relay, int error)
+static void lose_opener(struct dialler *dialler, int error)
 {
-    struct resolver *resolver = &relay->resolver;
+    struct resolver *resolver = &dialler->resolver;
 
     (void)close(resolver->opener.fd);
     resolver->opener.fd = -1;
     /* After its end of file it is about to end; after an error it may not even run. */
     (void)waitpid(resolver->opener_pid, NULL, error ? WNOHANG : 0);
-    note_no_opener(relay, error ? strerror(error) : "has ended");
+    note_no_opener(dialler, error ? strerror(error) : "has ended");
 }
 
 /* fds: one for each file that has changed. */
-static void take_changed(struct relay *relay, unsigned char changed, const int *fds, size_t count)
+static void take_changed(struct dialler *dialler, unsigned char changed, const int *fds,
+                         size_t count)
 {
     size_t used = 0;
 
     for (enum dns_file_index i = DNS_HOSTS; i < DNS_FILES; i++) {
-        struct dns_file *file = &relay->resolver.files[i];
+        struct dns_file *file = &dialler->resolver.files[i];
         if (!(changed & 1u << i) || used == count)
             continue;
         if (file->fd >= 0)
             (void)close(file->fd);
         file->fd = fds[used++];
         file->followed = (changed & 1u << (i + DNS_FILES)) ? 0 : 1;
-        dns_files_read(relay, i);
+        dns_files_read(dialler, i);
     }
     while (used < count)
         (void)close(fds[used++]);
@@ -135,8 +136,8 @@ static void take_changed(struct relay *relay, unsigned char changed, const int *
 
 static void opener_ready(struct watch *watch, uint32_t events)
 {
-    struct relay *relay = container_of(watch, struct relay, resolver.opener);
-    struct resolver *resolver = &relay->resolver;
+    struct dialler *dialler = container_of(watch, struct dialler, resolver.opener);
+    struct resolver *resolver = &dialler->resolver;
     unsigned char changed = 0;
     int fds[FD_PASSING_MAX];
     size_t count = 0;
@@ -147,25 +148,25 @@ static void opener_ready(struct watch *watch, uint32_t events)
         return;
     resolver->look_anew = received < 0 && errno == EMFILE;
     if (received > 0)
-        take_changed(relay, changed, fds, count);
+        take_changed(dialler, changed, fds, count);
     else if (!resolver->look_anew)
-        lose_opener(relay, received < 0 ? errno : 0);
+        lose_opener(dialler, received < 0 ? errno : 0);
     resolver->look = LOOK_NONE;
     timer_stop(&resolver->look_timer);
-    lookups_go_on(relay);
+    resolver->looked(dialler);
 }
 
-static bool has_names(const struct relay *relay)
+static bool has_names(const struct dialler *dialler)
 {
     union address literal;
 
-    for (size_t i = 0; i < relay->upstream_count; i++)
-        if (!address_from_literal(relay->upstreams[i].config->host, 0, &literal))
+    for (size_t i = 0; i < dialler->destination_count; i++)
+        if (!address_from_literal(dialler->destinations[i].config->host, 0, &literal))
             return true;
     return false;
 }
 
-static bool make_opener(struct relay *relay)
+static bool make_opener(struct dialler *dialler, bool (*confine)(void *context), void *context)
 {
     int pair[2];
 
@@ -173,7 +174,7 @@ static bool make_opener(struct relay *relay)
         return false;
     pid_t pid = fork();
     if (pid == 0) {
-        become_opener(relay, pair[1]);
+        become_opener(dialler, pair[1], confine, context);
         _exit(0);
     }
     int error = errno;
@@ -183,38 +184,37 @@ static bool make_opener(struct relay *relay)
         errno = error;
         return false;
     }
-    relay->resolver.opener.fd = pair[0];
-    relay->resolver.opener_pid = pid;
+    dialler->resolver.opener.fd = pair[0];
+    dialler->resolver.opener_pid = pid;
     return true;
 }
 
-void dns_opener_start(struct relay *relay)
+void dns_opener_start(struct dialler *dialler, bool (*confine)(void *context), void *context)
 {
-    relay->resolver.opener = (struct watch){.fd = -1, .ready = opener_ready};
-    dns_files_set_paths(relay);
-    if (!relay->in_container && has_names(relay) && !make_opener(relay))
-        note_no_opener(relay, strerror(errno));
+    if (has_names(dialler) && !make_opener(dialler, confine, context))
+        note_no_opener(dialler, strerror(errno));
 }
 
-bool dns_opener_watch(struct relay *relay)
+bool dns_opener_watch(struct dialler *dialler)
 {
-    struct watch *opener = &relay->resolver.opener;
+    struct watch *opener = &dialler->resolver.opener;
 
-    return opener->fd < 0 || !loop_add(&relay->loop, opener, EPOLLIN);
+    opener->ready = opener_ready;
+    return opener->fd < 0 || !loop_add(dialler->loop, opener, EPOLLIN);
 }
 
-bool dns_opener_ask(struct relay *relay)
+bool dns_opener_ask(struct dialler *dialler)
 {
-    const unsigned char look = relay->resolver.look_anew ? LOOK_ANEW : LOOK;
-    int fd = relay->resolver.opener.fd;
+    const unsigned char look = dialler->resolver.look_anew ? LOOK_ANEW : LOOK;
+    int fd = dialler->resolver.opener.fd;
 
     return fd >= 0 && send(fd, &look, sizeof look, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof look;
 }
 
-void dns_opener_stop(struct relay *relay)
+void dns_opener_stop(struct dialler *dialler)
 {
     static const struct timeval LIMIT = {.tv_sec = 1};
-    const struct resolver *resolver = &relay->resolver;
+    const struct resolver *resolver = &dialler->resolver;
     int fd = resolver->opener.fd;
     ssize_t received;
     char rest;

@@ -16,15 +16,17 @@
  * of a dial are always those of one name.  An answer with addresses is passed on as it comes; that there
  * are none only when nothing better can come any more.
  */
-#include "relay/relay.h"
+#include "relay/dial/lookup.h"
+
+#include "relay/dial/dialler.h"
+#include "relay/dial/dns_look.h"
+#include "relay/dial/search_list.h"
 
 #include <arpa/nameser.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define LOOK_AGAIN_MS 1000
 
 enum family { IPV6, IPV4, FAMILIES };
 static const int FAMILY[FAMILIES] = {AF_INET6, AF_INET};
@@ -41,19 +43,17 @@ struct question {
 
 struct lookup {
     struct list_node node; /* in resolver.waiting or resolver.asking */
-    struct relay *relay;
-    const struct upstream *upstream;
+    struct dialler *dialler;
+    const struct destination *destination;
     lookup_answer *answer; /* NULL: nobody wants it any more */
     void *context;
     struct question questions[FAMILIES];
     unsigned int open; /* questions that c-ares holds */
     bool found;        /* an address of one family at least */
     bool taken_back;   /* a question was, to be asked of other servers */
-    bool tried_as_is, past_domains;
-    size_t next_domain;
+    struct search search;
     enum outcome as_is_first, worst; /* of the name tried first as it is; of the others */
-    char name[RELAY_HOST_SIZE];      /* that is being asked for */
-    /* What each server did, asked for that name: 0 nothing yet, an RCODE, or a negative errno value. */
+    /* What each server did, asked for the name: 0 nothing yet, an RCODE, or a negative errno value. */
     int servers[RESOLVER_MAX_SERVERS];
 };
 
@@ -98,10 +98,10 @@ static void describe_server(char *text, size_t size, const char *server, int did
 
 void lookup_describe(const struct lookup *lookup, char text[LOOKUP_ERROR_SIZE])
 {
-    const struct resolv_conf *conf = &lookup->relay->resolver.conf;
+    const struct resolv_conf *conf = &lookup->dialler->resolver.conf;
     size_t length = (size_t)snprintf(text, LOOKUP_ERROR_SIZE, "DNS server ");
 
-    if (!lookup->name[0]) { /* it has not begun */
+    if (!lookup->search.name[0]) { /* it has not begun */
         (void)snprintf(text, LOOKUP_ERROR_SIZE,
                        "/etc/hosts and /etc/resolv.conf have not been looked at yet");
         return;
@@ -142,71 +142,6 @@ static void fail(struct lookup *lookup)
     end(lookup);
 }
 
-/* ---- the search list ---- */
-
-/* The index-th domain; NULL if there are not so many. */
-static const char *find_domain(const struct resolv_conf *conf, size_t index, size_t *length)
-{
-    const char *domain = conf->search;
-
-    for (; index > 0 && *domain; index--)
-        domain += strcspn(domain, " ") + (domain[strcspn(domain, " ")] ? 1 : 0);
-    *length = strcspn(domain, " ");
-    return *length > 0 ? domain : NULL;
-}
-
-static unsigned int count_dots(const char *name)
-{
-    unsigned int dots = 0;
-
-    for (; *name; name++)
-        dots += *name == '.';
-    return dots;
-}
-
-/* False: the name would be too long. */
-static bool use_in_domain(struct lookup *lookup, const char *domain, size_t length)
-{
-    const char *host = lookup->upstream->config->host;
-    size_t host_length = strlen(host);
-
-    if (host_length + 1 + length >= sizeof lookup->name)
-        return false;
-    memcpy(lookup->name, host, host_length);
-    lookup->name[host_length] = '.';
-    memcpy(lookup->name + host_length + 1, domain, length);
-    lookup->name[host_length + 1 + length] = '\0';
-    return true;
-}
-
-static bool use_as_is(struct lookup *lookup)
-{
-    (void)snprintf(lookup->name, sizeof lookup->name, "%s", lookup->upstream->config->host);
-    lookup->tried_as_is = true;
-    return true;
-}
-
-/* The next name to ask for, in lookup->name; false: there is none. */
-static bool next_name(struct lookup *lookup)
-{
-    const struct resolv_conf *conf = &lookup->relay->resolver.conf;
-    const char *host = lookup->upstream->config->host, *domain;
-    size_t length;
-
-    if (lookup->next_domain == 0 && !lookup->tried_as_is && count_dots(host) >= conf->ndots)
-        return use_as_is(lookup);
-    while (!lookup->past_domains &&
-           (domain = find_domain(conf, lookup->next_domain++, &length)) != NULL) {
-        if (domain[0] == '.' && length == 1) {
-            if (!lookup->tried_as_is)
-                return use_as_is(lookup);
-        } else if (use_in_domain(lookup, domain, length)) {
-            return true;
-        }
-    }
-    return !lookup->tried_as_is && use_as_is(lookup);
-}
-
 /* ---- the answers ---- */
 
 static enum outcome outcome_of(const struct lookup *lookup)
@@ -234,7 +169,7 @@ static enum outcome outcome_of(const struct lookup *lookup)
 /* If nothing of the network is there, no other name will be found either. */
 static bool is_cut_off(const struct lookup *lookup)
 {
-    for (size_t i = 0; i < lookup->relay->resolver.conf.server_count; i++)
+    for (size_t i = 0; i < lookup->dialler->resolver.conf.server_count; i++)
         if (lookup->servers[i] >= 0)
             return false;
     return true;
@@ -242,7 +177,7 @@ static bool is_cut_off(const struct lookup *lookup)
 
 static bool has_server_failed(const struct lookup *lookup)
 {
-    for (size_t i = 0; i < lookup->relay->resolver.conf.server_count; i++)
+    for (size_t i = 0; i < lookup->dialler->resolver.conf.server_count; i++)
         if (lookup->servers[i] == ns_r_servfail)
             return true;
     return false;
@@ -252,16 +187,16 @@ static bool has_server_failed(const struct lookup *lookup)
 static void name_failed(struct lookup *lookup)
 {
     enum outcome outcome = outcome_of(lookup);
-    bool is_first_as_is = lookup->tried_as_is && lookup->next_domain == 0;
+    bool is_first_as_is = search_is_first_as_is(&lookup->search);
 
     if (is_first_as_is)
         lookup->as_is_first = outcome;
     else if (outcome > lookup->worst)
         lookup->worst = outcome;
     if (outcome == NO_ANSWER && !is_first_as_is && !has_server_failed(lookup))
-        lookup->past_domains = true;
+        lookup->search.past_domains = true;
     if (outcome == OUT_OF_MEMORY || (outcome == NO_ANSWER && is_cut_off(lookup)) ||
-        !next_name(lookup))
+        !search_next(&lookup->search))
         fail(lookup);
     else
         ask(lookup);
@@ -281,7 +216,7 @@ static size_t take_addresses(const struct lookup *lookup, enum family family,
             memcpy(&addresses[count].v6, node->ai_addr, sizeof addresses->v6);
         else
             memcpy(&addresses[count].v4, node->ai_addr, sizeof addresses->v4);
-        address_set_port(&addresses[count++], lookup->upstream->config->port);
+        address_set_port(&addresses[count++], lookup->destination->config->port);
         if (node->ai_ttl < *ttl_s)
             *ttl_s = node->ai_ttl;
     }
@@ -304,7 +239,7 @@ static void answered(void *context, int status, int timeouts, struct ares_addrin
         count = take_addresses(lookup, question->family, result, addresses, &ttl_s);
     if (result)
         ares_freeaddrinfo(result);
-    if (status == ARES_ECANCELLED && lookup->relay->resolver.restarting && !lookup->found) {
+    if (status == ARES_ECANCELLED && lookup->dialler->resolver.restarting && !lookup->found) {
         lookup->taken_back = true;
         return;
     }
@@ -326,22 +261,23 @@ static void answered(void *context, int status, int timeouts, struct ares_addrin
 
 static void ask(struct lookup *lookup)
 {
-    bool no_aaaa = lookup->relay->resolver.conf.no_aaaa;
+    bool no_aaaa = lookup->dialler->resolver.conf.no_aaaa;
 
     /* Both count before the first can be answered, so the lookup is still there for the second. */
     lookup->open = no_aaaa ? 1 : FAMILIES;
     memset(lookup->servers, 0, sizeof lookup->servers);
     lookup->questions[IPV6].status = ARES_ENODATA;
     if (!no_aaaa)
-        resolver_ask(lookup->relay, lookup->name, AF_INET6, answered, &lookup->questions[IPV6]);
-    resolver_ask(lookup->relay, lookup->name, AF_INET, answered, &lookup->questions[IPV4]);
+        resolver_ask(lookup->dialler, lookup->search.name, AF_INET6, answered,
+                     &lookup->questions[IPV6]);
+    resolver_ask(lookup->dialler, lookup->search.name, AF_INET, answered, &lookup->questions[IPV4]);
 }
 
 /* ---- beginning ---- */
 
 static bool is_in_hosts(struct lookup *lookup)
 {
-    const struct resolution *known = &lookup->upstream->from_hosts;
+    const struct resolution *known = &lookup->destination->from_hosts;
 
     for (enum family family = IPV6; known->count > 0 && family < FAMILIES; family++) {
         union address addresses[RESOLVED_MAX_ADDRESSES];
@@ -360,60 +296,24 @@ static void begin(struct lookup *lookup)
         end(lookup);
         return;
     }
-    list_append(&lookup->relay->resolver.asking, &lookup->node);
-    lookup->tried_as_is = lookup->past_domains = lookup->taken_back = false;
-    lookup->next_domain = 0;
+    list_append(&lookup->dialler->resolver.asking, &lookup->node);
+    lookup->taken_back = false;
     lookup->as_is_first = lookup->worst = NOT_TRIED;
-    (void)next_name(lookup); /* there is one at least */
+    search_begin(&lookup->search, lookup->destination->config->host,
+                 &lookup->dialler->resolver.conf);
+    (void)search_next(&lookup->search); /* there is one at least */
     ask(lookup);
 }
 
-static void look_takes_too_long(struct timer *timer)
-{
-    struct relay *relay = container_of(timer, struct relay, resolver.look_timer);
-
-    relay->resolver.look = LOOK_LATE;
-    lookups_go_on(relay);
-}
-
-/* Through the descriptors, where nobody opens the files for the relay. */
-static void look_at_files(struct relay *relay)
-{
-    for (enum dns_file_index i = DNS_HOSTS; i < DNS_FILES; i++)
-        if (dns_file_changed(relay, &relay->resolver.files[i]))
-            dns_files_read(relay, i);
-}
-
-/* True if the files are being looked at, and the lookup has to wait. */
-static bool has_to_wait(struct relay *relay)
-{
-    struct resolver *resolver = &relay->resolver;
-    bool is_due =
-        resolver->looked_ms == 0 || relay->loop.now_ms - resolver->looked_ms >= LOOK_AGAIN_MS;
-
-    if (!is_due || resolver->look != LOOK_NONE)
-        return resolver->look == LOOK_ASKED;
-    resolver->looked_ms = relay->loop.now_ms;
-    if (resolver->servers_pending)
-        resolver_use_servers(relay);
-    if (!dns_opener_ask(relay)) {
-        look_at_files(relay);
-        return false;
-    }
-    resolver->look = LOOK_ASKED;
-    timer_start(&relay->loop, &relay->look_timers, &resolver->look_timer, look_takes_too_long);
-    return true;
-}
-
-struct lookup *lookup_new(struct relay *relay, const struct upstream *upstream,
+struct lookup *lookup_new(struct dialler *dialler, const struct destination *destination,
                           lookup_answer *answer, void *context)
 {
     struct lookup *lookup = calloc(1, sizeof *lookup);
 
     if (!lookup)
         return NULL;
-    *lookup =
-        (struct lookup){.relay = relay, .upstream = upstream, .answer = answer, .context = context};
+    *lookup = (struct lookup){
+        .dialler = dialler, .destination = destination, .answer = answer, .context = context};
     list_init(&lookup->node);
     for (enum family family = IPV6; family < FAMILIES; family++)
         lookup->questions[family] = (struct question){.lookup = lookup, .family = family};
@@ -422,8 +322,8 @@ struct lookup *lookup_new(struct relay *relay, const struct upstream *upstream,
 
 void lookup_start(struct lookup *lookup)
 {
-    if (has_to_wait(lookup->relay))
-        list_append(&lookup->relay->resolver.waiting, &lookup->node);
+    if (dns_look_must_wait(lookup->dialler))
+        list_append(&lookup->dialler->resolver.waiting, &lookup->node);
     else
         begin(lookup);
 }
@@ -433,9 +333,10 @@ void lookup_forget(struct lookup *lookup)
     lookup->answer = NULL; /* while c-ares has a question of it, or an answer is being delivered */
 }
 
-void lookups_go_on(struct relay *relay)
+/* The files have been looked at: what waited for that goes on. */
+static void go_on(struct dialler *dialler)
 {
-    struct list_node *waiting = &relay->resolver.waiting;
+    struct list_node *waiting = &dialler->resolver.waiting;
 
     while (!list_is_empty(waiting)) {
         struct lookup *lookup = container_of(waiting->next, struct lookup, node);
@@ -447,9 +348,10 @@ void lookups_go_on(struct relay *relay)
     }
 }
 
-void lookups_restart(struct relay *relay)
+/* All that is being asked is asked anew. */
+static void restart(struct dialler *dialler)
 {
-    struct list_node *asking = &relay->resolver.asking;
+    struct list_node *asking = &dialler->resolver.asking;
 
     for (struct list_node *node = asking->next, *next; node != asking; node = next) {
         struct lookup *lookup = container_of(node, struct lookup, node);
@@ -485,10 +387,11 @@ static bool asks_for(const unsigned char *packet, size_t length, const char *nam
     return at < length && *name == '\0';
 }
 
-void lookups_note_answer(struct relay *relay, int server, const unsigned char *packet,
-                         size_t length)
+/* To whom it may concern. */
+static void note_answer(struct dialler *dialler, int server, const unsigned char *packet,
+                        size_t length)
 {
-    struct list_node *asking = &relay->resolver.asking;
+    struct list_node *asking = &dialler->resolver.asking;
 
     /* Over TCP the length goes before it (§4.2.2), and may have been read by itself. */
     if (length > NS_INT16SZ && ((size_t)packet[0] << 8 | packet[1]) == length - NS_INT16SZ) {
@@ -502,18 +405,33 @@ void lookups_note_answer(struct relay *relay, int server, const unsigned char *p
     for (struct list_node *node = asking->next; node != asking; node = node->next) {
         struct lookup *lookup = container_of(node, struct lookup, node);
         /* An answer for one family leaves a failure for the other what it is. */
-        if (asks_for(packet, length, lookup->name) && (!is_answer || lookup->servers[server] < 0))
+        if (asks_for(packet, length, lookup->search.name) &&
+            (!is_answer || lookup->servers[server] < 0))
             lookup->servers[server] = is_answer ? 0 : rcode;
     }
 }
 
-void lookups_note_unreachable(struct relay *relay, int server, int error)
+/* Of all lookups, as they share sockets; to one that got an answer of the server, that is what it did. */
+static void note_unreachable(struct dialler *dialler, int server, int error)
 {
-    struct list_node *asking = &relay->resolver.asking;
+    struct list_node *asking = &dialler->resolver.asking;
 
     for (struct list_node *node = asking->next; node != asking; node = node->next) {
         struct lookup *lookup = container_of(node, struct lookup, node);
         if (lookup->servers[server] <= 0)
             lookup->servers[server] = -error;
     }
+}
+
+void lookups_init(struct dialler *dialler)
+{
+    static const struct resolver_user USER = {
+        .answered = note_answer, .unreachable = note_unreachable, .restarted = restart};
+    struct resolver *resolver = &dialler->resolver;
+
+    list_init(&resolver->waiting);
+    list_init(&resolver->asking);
+    timer_init(&resolver->look_timer);
+    resolver->user = &USER;
+    resolver->looked = go_on;
 }

@@ -20,7 +20,9 @@
 /* ares_set_socket_functions(3): its successor is not there before c-ares 1.34, and it stays. */
 #define CARES_NO_DEPRECATED
 
-#include "relay/relay.h"
+#include "relay/dial/resolver.h"
+
+#include "relay/dial/dialler.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -37,18 +39,18 @@
 /* ---- which sockets are watched ---- */
 
 /* The socket of fd; with -1 a free place; NULL if there is none. */
-static struct resolver_socket *find_socket(struct relay *relay, ares_socket_t fd)
+static struct resolver_socket *find_socket(struct dialler *dialler, ares_socket_t fd)
 {
     for (size_t i = 0; i < RESOLVER_MAX_SOCKETS; i++)
-        if (relay->resolver.sockets[i].fd == fd)
-            return &relay->resolver.sockets[i];
+        if (dialler->resolver.sockets[i].fd == fd)
+            return &dialler->resolver.sockets[i];
     return NULL;
 }
 
 static void socket_state(void *context, ares_socket_t fd, int readable, int writable)
 {
-    struct relay *relay = context;
-    struct resolver_socket *of = find_socket(relay, fd);
+    struct dialler *dialler = context;
+    struct resolver_socket *of = find_socket(dialler, fd);
     uint32_t events = (readable ? EPOLLIN : 0u) | (writable ? EPOLLOUT : 0u);
 
     if (!of)
@@ -56,20 +58,20 @@ static void socket_state(void *context, ares_socket_t fd, int readable, int writ
     bool was_watched = of->watch.fd >= 0;
     if (events == 0) {
         if (was_watched)
-            loop_remove(&relay->loop, &of->watch);
+            loop_remove(dialler->loop, &of->watch);
         of->watch.fd = -1;
         return;
     }
     of->watch.fd = fd;
-    if (was_watched ? loop_change(&relay->loop, &of->watch, events)
-                    : loop_add(&relay->loop, &of->watch, events))
+    if (was_watched ? loop_change(dialler->loop, &of->watch, events)
+                    : loop_add(dialler->loop, &of->watch, events))
         of->watch.fd = -1; /* out of memory: that query times out */
 }
 
 static void socket_ready(struct watch *watch, uint32_t events)
 {
     struct resolver_socket *ready = container_of(watch, struct resolver_socket, watch);
-    ares_channel channel = ready->relay->resolver.channel;
+    ares_channel channel = ready->dialler->resolver.channel;
     ares_socket_t fd = watch->fd;
     bool failed = events & (EPOLLERR | EPOLLHUP);
 
@@ -81,8 +83,8 @@ static void socket_ready(struct watch *watch, uint32_t events)
 
 static ares_socket_t open_socket(int family, int type, int protocol, void *context)
 {
-    struct relay *relay = context;
-    struct resolver_socket *place = find_socket(relay, -1);
+    struct dialler *dialler = context;
+    struct resolver_socket *place = find_socket(dialler, -1);
 
     if (!place) { /* more than servers can need */
         errno = EMFILE;
@@ -164,21 +166,21 @@ static int connect_to_server(int fd, const struct dns_server *server)
 static int connect_socket(ares_socket_t fd, const struct sockaddr *stand_in, ares_socklen_t length,
                           void *context)
 {
-    struct relay *relay = context;
-    struct resolver_socket *of = find_socket(relay, fd);
+    struct dialler *dialler = context;
+    struct resolver_socket *of = find_socket(dialler, fd);
     int server = server_of(stand_in);
 
     (void)length;
-    if (!of || (size_t)server >= relay->resolver.conf.server_count) {
+    if (!of || (size_t)server >= dialler->resolver.conf.server_count) {
         errno = EINVAL;
         return -1;
     }
     of->server = server;
-    if (!connect_to_server(fd, &relay->resolver.conf.servers[server]))
+    if (!connect_to_server(fd, &dialler->resolver.conf.servers[server]))
         return 0;
     int error = errno;
     if (error != EINPROGRESS)
-        lookups_note_unreachable(relay, server, error);
+        dialler->resolver.user->unreachable(dialler, server, error);
     errno = error;
     return -1;
 }
@@ -186,20 +188,20 @@ static int connect_socket(ares_socket_t fd, const struct sockaddr *stand_in, are
 static ares_ssize_t receive(ares_socket_t fd, void *buffer, size_t size, int flags,
                             struct sockaddr *from, ares_socklen_t *from_length, void *context)
 {
-    struct relay *relay = context;
-    const struct resolver_socket *of = find_socket(relay, fd);
+    struct dialler *dialler = context;
+    const struct resolver_socket *of = find_socket(dialler, fd);
     ssize_t received = recvfrom(fd, buffer, size, flags, NULL, NULL);
     int error = errno;
 
     if (!of)
         return received;
     if (received > 0)
-        lookups_note_answer(relay, of->server, buffer, (size_t)received);
+        dialler->resolver.user->answered(dialler, of->server, buffer, (size_t)received);
     else if (received < 0 && error != EAGAIN)
-        lookups_note_unreachable(relay, of->server, error);
+        dialler->resolver.user->unreachable(dialler, of->server, error);
     if (from && received >= 0) { /* the socket is connected, so nobody else sent it */
         union address stand_in;
-        make_stand_in(&relay->resolver, of->server, &stand_in);
+        make_stand_in(&dialler->resolver, of->server, &stand_in);
         socklen_t length = address_length(&stand_in);
         memcpy(from, &stand_in, length < *from_length ? length : *from_length);
         *from_length = length;
@@ -211,15 +213,15 @@ static ares_ssize_t receive(ares_socket_t fd, void *buffer, size_t size, int fla
 static ares_ssize_t send_to_server(ares_socket_t fd, const struct iovec *data, int count,
                                    void *context)
 {
-    struct relay *relay = context;
-    const struct resolver_socket *of = find_socket(relay, fd);
+    struct dialler *dialler = context;
+    const struct resolver_socket *of = find_socket(dialler, fd);
     const struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)data,
                                    .msg_iovlen = (size_t)count};
     ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
     int error = errno;
 
     if (of && sent < 0 && error != EAGAIN)
-        lookups_note_unreachable(relay, of->server, error);
+        dialler->resolver.user->unreachable(dialler, of->server, error);
     errno = error;
     return sent;
 }
@@ -232,9 +234,9 @@ static const struct ares_socket_functions SOCKET_FUNCTIONS = {.asocket = open_so
 
 /* ---- servers ---- */
 
-static bool set_servers(struct relay *relay, char message[RELAY_MESSAGE_SIZE])
+static bool set_servers(struct dialler *dialler, char message[RELAY_MESSAGE_SIZE])
 {
-    struct resolver *resolver = &relay->resolver;
+    struct resolver *resolver = &dialler->resolver;
     char servers[RESOLVER_MAX_SERVERS * ADDRESS_TEXT_SIZE];
     size_t length = 0;
 
@@ -256,50 +258,50 @@ static bool set_servers(struct relay *relay, char message[RELAY_MESSAGE_SIZE])
     return error == 0;
 }
 
-void resolver_use_servers(struct relay *relay)
+void resolver_use_servers(struct dialler *dialler)
 {
     char message[RELAY_MESSAGE_SIZE];
-    bool was_pending = relay->resolver.servers_pending;
+    bool was_pending = dialler->resolver.servers_pending;
 
     /* c-ares changes its servers only while it asks nothing. */
-    relay->resolver.restarting = true;
-    ares_cancel(relay->resolver.channel);
-    relay->resolver.restarting = false;
-    if (!set_servers(relay, message) && !was_pending)
-        event_notice(relay, "resolver-unchanged", message);
-    lookups_restart(relay);
+    dialler->resolver.restarting = true;
+    ares_cancel(dialler->resolver.channel);
+    dialler->resolver.restarting = false;
+    if (!set_servers(dialler, message) && !was_pending)
+        event_notice(dialler->log, "resolver-unchanged", message);
+    dialler->resolver.user->restarted(dialler);
 }
 
-bool resolver_configure(struct relay *relay, char message[RELAY_MESSAGE_SIZE])
+bool resolver_configure(struct dialler *dialler, char message[RELAY_MESSAGE_SIZE])
 {
-    const struct relay_config *config = &relay->config;
+    const struct relay_config *config = dialler->config;
 
     for (uint32_t i = 0; i < config->dns_server_count; i++) {
-        if (!dns_server_read(config->dns_servers[i], &relay->resolver.conf.servers[i])) {
+        if (!dns_server_read(config->dns_servers[i], &dialler->resolver.conf.servers[i])) {
             (void)snprintf(message, RELAY_MESSAGE_SIZE, "\"%s\" is no DNS server",
                            config->dns_servers[i]);
             return false;
         }
     }
-    relay->resolver.conf.server_count = config->dns_server_count;
+    dialler->resolver.conf.server_count = config->dns_server_count;
     return true;
 }
 
 /* ---- the channel ---- */
 
 /* What c-ares would read of the machine is given here, so that it looks for nothing itself. */
-static int make_channel(struct relay *relay)
+static int make_channel(struct dialler *dialler)
 {
-    struct resolver *resolver = &relay->resolver;
+    struct resolver *resolver = &dialler->resolver;
     char dns_only[] = "b", no_file[] = "/dev/null";
     struct ares_options options = {.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES |
                                             (resolver->conf.use_vc ? ARES_FLAG_USEVC : 0),
-                                   .timeout = relay->config.resolve_timeout_ms / 5 + 1,
+                                   .timeout = dialler->config->resolve_timeout_ms / 5 + 1,
                                    .tries = TRIES,
                                    .lookups = dns_only,
                                    .resolvconf_path = no_file,
                                    .sock_state_cb = socket_state,
-                                   .sock_state_cb_data = relay};
+                                   .sock_state_cb_data = dialler};
     int given = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
                 ARES_OPT_RESOLVCONF | ARES_OPT_SOCK_STATE_CB |
                 (resolver->conf.rotate ? ARES_OPT_ROTATE : ARES_OPT_NOROTATE);
@@ -309,58 +311,50 @@ static int make_channel(struct relay *relay)
 #endif
     int error = ares_init_options(&resolver->channel, &options, given);
     if (!error)
-        ares_set_socket_functions(resolver->channel, &SOCKET_FUNCTIONS, relay);
+        ares_set_socket_functions(resolver->channel, &SOCKET_FUNCTIONS, dialler);
     return error;
 }
 
-bool resolver_init(struct relay *relay, char message[RELAY_MESSAGE_SIZE])
+bool resolver_init(struct dialler *dialler, char message[RELAY_MESSAGE_SIZE])
 {
-    struct resolver *resolver = &relay->resolver;
+    struct resolver *resolver = &dialler->resolver;
 
-    list_init(&resolver->waiting);
-    list_init(&resolver->asking);
-    timer_init(&resolver->look_timer);
     for (size_t i = 0; i < RESOLVER_MAX_SOCKETS; i++)
         resolver->sockets[i] = (struct resolver_socket){
-            .watch = {.fd = -1, .ready = socket_ready}, .relay = relay, .fd = -1};
-    dns_files_open(relay);
-    int error = make_channel(relay);
+            .watch = {.fd = -1, .ready = socket_ready}, .dialler = dialler, .fd = -1};
+    int error = make_channel(dialler);
     if (error) {
         (void)snprintf(message, RELAY_MESSAGE_SIZE, "c-ares cannot start: %s",
                        ares_strerror(error));
         return false;
     }
-    if (!dns_opener_watch(relay)) {
-        (void)snprintf(message, RELAY_MESSAGE_SIZE, "epoll_ctl: %s", strerror(errno));
-        return false;
-    }
-    return set_servers(relay, message);
+    return set_servers(dialler, message);
 }
 
-void resolver_ask(struct relay *relay, const char *name, int family, ares_addrinfo_callback answer,
-                  void *context)
+void resolver_ask(struct dialler *dialler, const char *name, int family,
+                  ares_addrinfo_callback answer, void *context)
 {
     const struct ares_addrinfo_hints hints = {
         .ai_flags = ARES_AI_NOSORT, .ai_family = family, .ai_socktype = SOCK_STREAM};
     char whole[RELAY_HOST_SIZE + 1];
 
     (void)snprintf(whole, sizeof whole, "%s.", name);
-    ares_getaddrinfo(relay->resolver.channel, whole, NULL, &hints, answer, context);
+    ares_getaddrinfo(dialler->resolver.channel, whole, NULL, &hints, answer, context);
 }
 
-int64_t resolver_wait_ms(struct relay *relay, int64_t limit_ms)
+int64_t resolver_wait_ms(struct dialler *dialler, int64_t limit_ms)
 {
     struct timeval wait;
 
-    if (!ares_timeout(relay->resolver.channel, NULL, &wait))
+    if (!ares_timeout(dialler->resolver.channel, NULL, &wait))
         return limit_ms;
     int64_t wait_ms = (int64_t)wait.tv_sec * 1000 + (wait.tv_usec + 999) / 1000;
     return limit_ms < 0 || wait_ms < limit_ms ? wait_ms : limit_ms;
 }
 
-void resolver_run_timeouts(struct relay *relay)
+void resolver_run_timeouts(struct dialler *dialler)
 {
-    ares_process_fd(relay->resolver.channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    ares_process_fd(dialler->resolver.channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
 }
 
 /*

@@ -16,10 +16,15 @@
  * for sending and read until it hangs up, because closing a socket with unread bytes would reset
  * it and could destroy the message on its way.
  *
- * A connection that ends goes to relay.discarded and is freed after the batch of events it may
+ * A connection that ends goes to loop.discarded and is freed after the batch of events it may
  * still be in.
  */
-#include "relay/relay.h"
+#include "relay/serve/connection.h"
+
+#include "relay/dial/dial.h"
+#include "relay/serve/events.h"
+#include "relay/serve/limits.h"
+#include "relay/serve/relay.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -67,14 +72,12 @@ static void free_connection(struct connection *connection, bool reset)
     list_remove(&connection->turn);
     connection->state = CONNECTION_CLOSED;
     list_remove(&connection->node);
-    relay_discard(relay, &connection->node);
+    loop_discard(&relay->loop, &connection->node);
 
     connection->upstream->connections_now--;
-    if (--relay->connections_now == 0) {
+    if (--relay->connections_now == 0)
         pipe_pool_trim(&relay->pipes);
-        relay_became_idle(relay);
-    }
-    listeners_resume(relay);
+    relay->has_ended = true;
 }
 
 static void close_connection(struct connection *connection, bool reset, const char *ended_by,
@@ -108,7 +111,7 @@ static void await_hangup(struct connection *connection)
 
     while (connection->up.bytes < GOODBYE_MAX_BYTES) {
         ssize_t received =
-            recv(connection->endpoints[CLIENT].watch.fd, relay->io_buffer, IO_BUFFER_SIZE, 0);
+            recv(connection->endpoints[CLIENT].watch.fd, relay->buffer.bytes, IO_BUFFER_SIZE, 0);
         if (received < 0 && errno == EAGAIN)
             return;
         if (received <= 0)
@@ -159,9 +162,10 @@ static void identification_expired(struct timer *timer)
     bool server_is_silent = !connection->down.identification.done;
     char message[RELAY_MESSAGE_SIZE];
 
-    (void)snprintf(message, sizeof message, "%s%s:%u sent no SSH identification within %d ms",
-                   server_is_silent ? "" : "the client of ", connection->upstream->config->host,
-                   connection->upstream->config->port, relay->config.identification_timeout_ms);
+    (void)snprintf(
+        message, sizeof message, "%s%s:%u sent no SSH identification within %d ms",
+        server_is_silent ? "" : "the client of ", connection->upstream->destination->config->host,
+        connection->upstream->destination->config->port, relay->config.identification_timeout_ms);
     note_refused(connection, message);
     event_refused(connection, "identification-timeout", message);
     event_close(connection, "gate", "identification-timeout");
@@ -191,7 +195,7 @@ static void run(struct connection *connection)
     struct endpoint *client = &connection->endpoints[CLIENT];
     struct endpoint *upstream = &connection->endpoints[UPSTREAM];
 
-    vanished_watch(relay);
+    relay->has_moved = true;
     enum flow_result up =
         flow_move(relay, &connection->up, client, upstream, &connection->upstream->bytes_up);
     enum flow_result down =
@@ -274,39 +278,9 @@ static void refuse(struct connection *connection, const char *message)
         say_goodbye(connection, message);
 }
 
-void connection_open(struct listener *listener, int fd, const union address *client_address)
+static void dialled(void *context, int fd, const union address *upstream_address)
 {
-    struct relay *relay = listener->relay;
-    struct connection *connection = calloc(1, sizeof *connection);
-    char message[RELAY_MESSAGE_SIZE];
-
-    if (!connection) {
-        (void)close(fd);
-        event_notice(relay, "out-of-memory", "a client was turned away");
-        return;
-    }
-    connection->relay = relay;
-    connection->upstream = listener->upstream;
-    connection->number = ++relay->connections_total;
-    connection->opened_us = relay->loop.now_us;
-    connection->client_address = *client_address;
-    connection->endpoints[CLIENT].watch = (struct watch){.fd = fd, .ready = client_ready};
-    connection->endpoints[UPSTREAM].watch = (struct watch){.fd = -1, .ready = upstream_ready};
-    timer_init(&connection->timer);
-    list_init(&connection->turn);
-    list_append(&relay->connections, &connection->node);
-    relay->connections_now++;
-    listener->upstream->connections_now++;
-    listener->upstream->connections_total++;
-    if (limits_admit(connection, message))
-        dial_start(connection);
-    else
-        refuse(connection, message);
-}
-
-void connection_dialled(struct connection *connection, int fd,
-                        const union address *upstream_address)
-{
+    struct connection *connection = context;
     struct relay *relay = connection->relay;
     struct endpoint *client = &connection->endpoints[CLIENT];
     struct endpoint *upstream = &connection->endpoints[UPSTREAM];
@@ -326,11 +300,44 @@ void connection_dialled(struct connection *connection, int fd,
         close_connection(connection, true, "gate", strerror(errno));
 }
 
-void connection_dial_failed(struct connection *connection, const char *reason, const char *message)
+static void dial_failed(void *context, const char *reason, const char *message)
 {
+    struct connection *connection = context;
+
     end_dial(connection);
     event_refused(connection, reason, message);
     refuse(connection, message);
+}
+
+void connection_open(struct relay *relay, struct upstream *upstream, int fd,
+                     const union address *client_address)
+{
+    static const struct dial_outcome OUTCOME = {.connected = dialled, .failed = dial_failed};
+    struct connection *connection = calloc(1, sizeof *connection);
+    char message[RELAY_MESSAGE_SIZE];
+
+    if (!connection) {
+        (void)close(fd);
+        event_notice(&relay->log, "out-of-memory", "a client was turned away");
+        return;
+    }
+    connection->relay = relay;
+    connection->upstream = upstream;
+    connection->number = ++relay->connections_total;
+    connection->opened_us = relay->loop.now_us;
+    connection->client_address = *client_address;
+    connection->endpoints[CLIENT].watch = (struct watch){.fd = fd, .ready = client_ready};
+    connection->endpoints[UPSTREAM].watch = (struct watch){.fd = -1, .ready = upstream_ready};
+    timer_init(&connection->timer);
+    list_init(&connection->turn);
+    list_append(&relay->connections, &connection->node);
+    relay->connections_now++;
+    upstream->connections_now++;
+    upstream->connections_total++;
+    if (limits_admit(connection, message))
+        dial_start(&relay->dialler, upstream->destination, &OUTCOME, connection, &connection->dial);
+    else
+        refuse(connection, message);
 }
 
 void connection_cut_all(struct relay *relay, const char *reason)

@@ -10,14 +10,25 @@
  * A client that asks for a takeover stays until it commits or goes: it is another relay, which
  * goes when its launcher does.  There is one such client at a time.
  */
-#include "relay/relay.h"
+#include "relay/serve/control.h"
 
 #include "relay/base/json_out.h"
+#include "relay/serve/lifecycle.h"
+#include "relay/serve/relay.h"
+#include "relay/serve/takeover_offer.h"
+
+#include <bottle/sidecar.h>
 
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
+
+/* Not when it has handed the claim to another relay, or let it go. */
+static bool claims_slug(const struct relay *relay)
+{
+    return relay->control_of_slug.watch.fd >= 0;
+}
 
 static void watch_listeners(struct relay *relay, uint32_t events)
 {
@@ -43,7 +54,7 @@ static void close_client(struct control_client *client)
 {
     if (client->relay->successor == client) {
         client->relay->successor = NULL;
-        if (control_claims_slug(client->relay))
+        if (claims_slug(client->relay))
             takeover_withdraw(client->relay);
     }
     timer_stop(&client->timer);
@@ -75,10 +86,10 @@ static void put_dial_times(struct json_out *out, const struct histogram *times)
 static void put_upstream(struct json_out *out, const struct upstream *upstream, int64_t now_ms)
 {
     json_out_begin(out, NULL, '{');
-    json_out_string(out, "bottle_host_alias", upstream->config->alias);
-    json_out_integer(out, "listen_port", upstream->config->listen_port);
-    json_out_string(out, "upstream_host", upstream->config->host);
-    json_out_integer(out, "upstream_port", upstream->config->port);
+    json_out_string(out, "bottle_host_alias", upstream->destination->config->alias);
+    json_out_integer(out, "listen_port", upstream->destination->config->listen_port);
+    json_out_string(out, "upstream_host", upstream->destination->config->host);
+    json_out_integer(out, "upstream_port", upstream->destination->config->port);
     json_out_integer(out, "connections_now", (int64_t)upstream->connections_now);
     json_out_integer(out, "connections_total", (int64_t)upstream->connections_total);
     json_out_integer(out, "connections_refused", (int64_t)upstream->connections_refused);
@@ -140,7 +151,7 @@ static bool reply(const struct control_client *client, enum bottle_result result
     memcpy(packet, &head, sizeof head);
     memcpy(packet + sizeof head, text, length);
     length += sizeof head;
-    events_write(client->relay);
+    event_log_write(&client->relay->log);
     return send(client->watch.fd, packet, length, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)length;
 }
 
@@ -188,6 +199,7 @@ static void give_up_claim(struct relay *relay)
     loop_remove(&relay->loop, &relay->control_of_slug.watch);
     (void)close(relay->control_of_slug.watch.fd);
     relay->control_of_slug.watch.fd = -1;
+    relay->log.may_shorten = false;
     if (relay->process_name && strcmp(relay->process_name, RELAY_NAME) == 0)
         memcpy(relay->process_name, RELAY_NAME_DRAINING, sizeof RELAY_NAME_DRAINING);
 }
@@ -196,7 +208,7 @@ static bool yield(const struct control_client *client)
 {
     struct relay *relay = client->relay;
 
-    if (!control_claims_slug(relay))
+    if (!claims_slug(relay))
         return refuse(client, BOTTLE_CONFLICT, "it has let the slug go already");
     if (relay->successor)
         return refuse(client, BOTTLE_CONFLICT,
@@ -302,11 +314,6 @@ static void control_ready(struct watch *watch, uint32_t events)
     timer_start(&relay->loop, &relay->control_timers, &client->timer, client_expired);
 }
 
-bool control_claims_slug(const struct relay *relay)
-{
-    return relay->control_of_slug.watch.fd >= 0;
-}
-
 bool control_watch(struct relay *relay)
 {
     for (size_t i = 0; i < MAX_CONTROL_CLIENTS; i++) {
@@ -315,6 +322,7 @@ bool control_watch(struct relay *relay)
         timer_init(&relay->control_clients[i].timer);
     }
     timer_init(&relay->control_paused_timer);
+    relay->log.may_shorten = claims_slug(relay);
     relay->control_of_slug.watch.ready = relay->control_of_instance.watch.ready = control_ready;
     relay->control_of_slug.relay = relay->control_of_instance.relay = relay;
     return !loop_add(&relay->loop, &relay->control_of_slug.watch, EPOLLIN) &&

@@ -21,7 +21,9 @@
  * as at the end of file once that is in.  So a 0 is confirmed by recv(2), and from a source that has sent
  * urgent data all is read by recv(2) until that says EAGAIN.
  */
-#include "relay/relay.h"
+#include "relay/serve/flow.h"
+
+#include "relay/serve/relay.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -107,24 +109,25 @@ static enum flow_result pass_small(struct relay *relay, struct flow *flow, struc
 {
     bool take = pipe_pool_reserve(&relay->pipes);
     ssize_t received =
-        recv(source->watch.fd, relay->io_buffer, IO_BUFFER_SIZE, take ? 0 : MSG_PEEK);
+        recv(source->watch.fd, relay->buffer.bytes, IO_BUFFER_SIZE, take ? 0 : MSG_PEEK);
 
     if (!note_read(flow, source, received, IO_BUFFER_SIZE))
         return FLOW_SOURCE_RESET;
     if (received <= 0)
         return FLOW_HAS_MORE;
 
-    ssize_t sent = send(destination->watch.fd, relay->io_buffer, (size_t)received, MSG_NOSIGNAL);
+    ssize_t sent = send(destination->watch.fd, relay->buffer.bytes, (size_t)received, MSG_NOSIGNAL);
     if (!note_write(destination, sent, (size_t)received))
         return FLOW_DESTINATION_RESET;
     size_t passed = sent > 0 ? (size_t)sent : 0;
 
     count(flow, bytes_of_upstream, passed, budget);
-    identification_scan(&flow->identification, relay->io_buffer, take ? (size_t)received : passed);
+    identification_scan(&flow->identification, relay->buffer.bytes,
+                        take ? (size_t)received : passed);
     if (take) {
         flow->bulk = (size_t)received == IO_BUFFER_SIZE && flow->identification.done;
         if (passed < (size_t)received &&
-            !spill(relay, flow, relay->io_buffer + passed, (size_t)received - passed)) {
+            !spill(relay, flow, relay->buffer.bytes + passed, (size_t)received - passed)) {
             source->error = EIO;
             return FLOW_SOURCE_RESET;
         }
@@ -150,7 +153,7 @@ static enum flow_result fill_pipe(struct relay *relay, struct flow *flow, struct
     ssize_t moved = splice(source->watch.fd, NULL, flow->pipe->write_fd, NULL, flow->pipe->capacity,
                            SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     if (moved == 0) {
-        moved = recv(source->watch.fd, relay->io_buffer, 1, MSG_PEEK);
+        moved = recv(source->watch.fd, relay->buffer.bytes, 1, MSG_PEEK);
         flow->bulk = false;
         if (moved > 0) /* no end: where urgent data were */
             return FLOW_HAS_MORE;

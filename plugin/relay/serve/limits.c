@@ -12,7 +12,11 @@
  * A flood must not flood the event log.  A limit writes one line when it begins to refuse, and one when it
  * has refused nobody for a while, with the count; meanwhile the refused get no line of their own.
  */
-#include "relay/relay.h"
+#include "relay/serve/limits.h"
+
+#include "relay/serve/connection.h"
+#include "relay/serve/events.h"
+#include "relay/serve/relay.h"
 
 #include <stdio.h>
 
@@ -79,13 +83,14 @@ static void describe(const struct limits *limits, size_t kind, char message[RELA
 
     if (limits->upstream)
         (void)snprintf(message, RELAY_MESSAGE_SIZE, "%s to %s:%u: the limit %s is %d", WHAT[kind],
-                       limits->upstream->config->host, limits->upstream->config->port, name, value);
+                       limits->upstream->destination->config->host,
+                       limits->upstream->destination->config->port, name, value);
     else
         (void)snprintf(message, RELAY_MESSAGE_SIZE, "%s: the limit %s is %d", WHAT[kind], name,
                        value);
 }
 
-static void end_biting(struct limit *limit)
+static void limit_end_refusing(struct limit *limit)
 {
     const struct limits *limits = limit->limits;
     int64_t last_ms = limit->quiet.due_ms - limits->relay->limit_timers.duration_ms;
@@ -97,10 +102,10 @@ static void end_biting(struct limit *limit)
 
 static void quiet_for_a_while(struct timer *timer)
 {
-    end_biting(container_of(timer, struct limit, quiet));
+    limit_end_refusing(container_of(timer, struct limit, quiet));
 }
 
-static void bite(struct limits *limits, size_t kind, const char *message)
+static void limit_begin_refusing(struct limits *limits, size_t kind, const char *message)
 {
     struct relay *relay = limits->relay;
     struct limit *limit = &limits->limit[kind];
@@ -123,7 +128,7 @@ bool limits_admit(struct connection *connection, char message[RELAY_MESSAGE_SIZE
         if (kind == PER_SCOPE)
             continue;
         describe(scopes[i], kind, message);
-        bite(scopes[i], kind, message);
+        limit_begin_refusing(scopes[i], kind, message);
         return false;
     }
     for (size_t i = 0; i < 2; i++) {
@@ -154,7 +159,7 @@ static void close_scope(struct limits *limits)
 {
     for (size_t kind = 0; kind < PER_SCOPE; kind++)
         if (timer_is_running(&limits->limit[kind].quiet))
-            end_biting(&limits->limit[kind]);
+            limit_end_refusing(&limits->limit[kind]);
 }
 
 void limits_close(struct relay *relay)

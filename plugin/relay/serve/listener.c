@@ -4,9 +4,12 @@
  *
  * When descriptors or memory run out, or the connections reach what the descriptors allow, the
  * relay stops watching its listeners instead of spinning on them.  Clients then wait in the
- * kernel's queue.  It goes on when a connection ends, or tries again after a while.
+ * kernel's queue.  It goes on when a connection has ended, or tries again after a while.
  */
-#include "relay/relay.h"
+#include "relay/serve/listener.h"
+
+#include "relay/serve/connection.h"
+#include "relay/serve/relay.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -34,7 +37,7 @@ static bool accept_one(struct listener *listener)
     memset(&client, 0, sizeof client);
     int fd = accept4(listener->watch.fd, &client.any, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd >= 0) {
-        connection_open(listener, fd, &client);
+        connection_open(relay, listener->upstream, fd, &client);
         return true;
     }
     if (errno == EAGAIN)
@@ -85,7 +88,7 @@ void listeners_pause(struct relay *relay, const char *reason)
     timer_start(&relay->loop, &relay->pause_timers, &relay->paused_timer, pause_over);
     if (relay->pause_noticed_ms == 0 ||
         relay->loop.now_ms - relay->pause_noticed_ms > NOTICE_AFTER_MS)
-        event_notice(relay, "accepting-paused", reason);
+        event_notice(&relay->log, "accepting-paused", reason);
     relay->pause_noticed_ms = relay->loop.now_ms;
 }
 
@@ -111,4 +114,29 @@ void listeners_close(struct relay *relay)
     }
     relay->listener_count = 0;
     timer_stop(&relay->paused_timer);
+}
+
+void listener_add(struct relay *relay, size_t upstream, const union address *address, int fd)
+{
+    relay->listeners[relay->listener_count++] =
+        (struct listener){.watch.fd = fd,
+                          .relay = relay,
+                          .upstream = &relay->upstreams[upstream],
+                          .address = *address};
+}
+
+bool listeners_have(const struct relay *relay, const union address *address)
+{
+    for (size_t i = 0; i < relay->listener_count; i++) {
+        const union address *own = &relay->listeners[i].address;
+        if (own->any.sa_family != address->any.sa_family)
+            continue;
+        if (own->any.sa_family == AF_INET && own->v4.sin_port == address->v4.sin_port &&
+            own->v4.sin_addr.s_addr == address->v4.sin_addr.s_addr)
+            return true;
+        if (own->any.sa_family == AF_INET6 && own->v6.sin6_port == address->v6.sin6_port &&
+            IN6_ARE_ADDR_EQUAL(&own->v6.sin6_addr, &address->v6.sin6_addr))
+            return true;
+    }
+    return false;
 }

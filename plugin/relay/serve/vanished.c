@@ -10,7 +10,10 @@
  *
  * It looks every few seconds while bytes move or are on their way, and not at all while all is quiet.
  */
-#include "relay/relay.h"
+#include "relay/serve/vanished.h"
+
+#include "relay/serve/connection.h"
+#include "relay/serve/relay.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>

@@ -6,9 +6,9 @@
  * forwarding off (container/container_network.c); this makes sure that it is, whatever the engine made of that, and
  * in the network of a container that another version of the plugin has made.
  */
-#include "relay/relay.h"
+#include "relay/setup/forwarding.h"
 
-#include <bottle/sidecar.h>
+#include "wire/setup_reply.h"
 
 #include <errno.h>
 #include <fcntl.h>

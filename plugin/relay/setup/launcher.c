@@ -6,11 +6,12 @@
  * relay that takes over gets that descriptor from the old one: whoever does the taking over, such as a
  * command that is done in a moment, is not the process that the gate was meant to end with.
  */
-#include "relay/relay.h"
-
-#include "relay/setup/setup.h"
+#include "relay/setup/launcher.h"
 
 #include "common/process/wait.h"
+#include "relay/serve/lifecycle.h"
+#include "relay/serve/relay.h"
+#include "wire/setup_reply.h"
 
 #include <errno.h>
 #include <sys/epoll.h>

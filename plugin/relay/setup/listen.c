@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* listen.c: the listening sockets on addresses of this machine, and what is said when one cannot be had. */
-#include "relay/setup/setup.h"
+#include "relay/setup/listen.h"
+
+#include "relay/serve/relay.h"
+#include "wire/setup_reply.h"
 
 #include <errno.h>
 #include <net/if.h>
@@ -70,21 +73,12 @@ int listener_make(const union address *address, const char *interface)
     return fd;
 }
 
-void listener_add(struct relay *relay, size_t upstream, const union address *address, int fd)
-{
-    relay->listeners[relay->listener_count++] =
-        (struct listener){.watch.fd = fd,
-                          .relay = relay,
-                          .upstream = &relay->upstreams[upstream],
-                          .address = *address};
-}
-
 /* The old relay's socket, or a new one. */
 static bool listen_on_address(struct relay *relay, struct takeover *takeover,
                               const struct relay_listen_address *listen, struct setup_reply *reply)
 {
     for (size_t i = 0; i < relay->upstream_count; i++) {
-        const struct relay_upstream_config *upstream = relay->upstreams[i].config;
+        const struct relay_upstream_config *upstream = &relay->config.upstreams[i];
         union address address;
         if (!address_from_literal(listen->address, upstream->listen_port, &address))
             return setup_fail(reply, BOTTLE_INVALID, "internal_network: \"%s\" is no IP address",

@@ -22,9 +22,13 @@
  * A report of an error has no descriptor and is the last, except that the namespace may have no IPv6.  A packet
  * without a byte looks like the end of file, but for descriptors that come with it.
  */
-#include "relay/setup/setup.h"
+#include "relay/setup/listen_inside.h"
 
 #include "common/process/fd_passing.h"
+#include "relay/serve/relay.h"
+#include "relay/setup/listen.h"
+#include "relay/setup/network.h"
+#include "wire/setup_reply.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -223,7 +227,7 @@ static bool receive_listener(struct relay *relay, int report_fd, uint32_t number
         return false;
     if (error)
         return (wanted->may_lack && lacks_family(error)) ||
-               listener_fail(reply, &wanted->address, relay->upstreams[wanted->upstream].config,
+               listener_fail(reply, &wanted->address, &relay->config.upstreams[wanted->upstream],
                              error);
     if (!is_wanted_listener(fd, relay, &wanted->address)) {
         (void)close(fd);
@@ -261,7 +265,7 @@ static size_t list_wanted(struct relay *relay, struct takeover *takeover,
         for (size_t j = 0; j < LOOPBACK_COUNT; j++) {
             struct wanted_listener *next = &wanted[count];
             *next = (struct wanted_listener){.upstream = i, .may_lack = j > 0};
-            (void)address_from_literal(LOOPBACKS[j], relay->upstreams[i].config->listen_port,
+            (void)address_from_literal(LOOPBACKS[j], relay->config.upstreams[i].listen_port,
                                        &next->address);
             int fd = takeover_listener(takeover, &next->address);
             if (fd >= 0)

@@ -31,7 +31,11 @@
  * option "sandbox" is "required".  Under AddressSanitizer, whose runtime needs more than the
  * relay, they stay off.
  */
-#include "relay/relay.h"
+#include "relay/setup/sandbox.h"
+
+#include "relay/base/sanitized.h"
+#include "relay/serve/events.h"
+#include "relay/serve/relay.h"
 
 #include <bottle/sidecar.h>
 
@@ -135,10 +139,10 @@ static bool allow_port(int ruleset_fd, uint16_t port)
 static bool allow_ports(const struct relay *relay, int ruleset_fd)
 {
     for (size_t i = 0; i < relay->upstream_count; i++)
-        if (!allow_port(ruleset_fd, relay->upstreams[i].config->port))
+        if (!allow_port(ruleset_fd, relay->config.upstreams[i].port))
             return false;
-    for (size_t i = 0; i < relay->resolver.conf.server_count; i++)
-        if (!allow_port(ruleset_fd, relay->resolver.conf.servers[i].port))
+    for (size_t i = 0; i < relay->dialler.resolver.conf.server_count; i++)
+        if (!allow_port(ruleset_fd, relay->dialler.resolver.conf.servers[i].port))
             return false;
     return true;
 }

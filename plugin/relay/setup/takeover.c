@@ -1,134 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * takeover.c: the sockets of a relay that runs become those of one that starts; both ends of it.
- *
- * protocol.h has the packets and their order.  What is handed over is the very socket that the kernel
- * queues clients on, so there is no moment without one, and none in which a client could be lost:
- * whichever relay accepts first serves it.  The claim on the slug is a socket as well.
+ * takeover.c: receives the sockets of the relay that this one takes over from (serve/takeover_offer.c).
  *
  * A socket is taken out if it listens on the address that the new relay wants, in the namespace
  * where it wants it: the new relay may have other upstreams, or another network.  What it does not
  * want, it closes; the old relay closes its own when it drains, and then nobody listens there.
  *
- * A container's network ends with the container that it was made for, and with that all connections
- * of the relays in it.  So the first relay, which that container was made for, stays until the others
- * have gone, without sockets of its own if it has no connections.  It knows them by a pipe: each
- * relay holds the writing end, which is handed on from one to the next, and the kernel closes it
- * with whichever way a relay ends.
- *
- * The last step must not leave two relays that serve, or none.  The old relay stops accepting when it
- * has sent its last word, and not if that cannot be sent; the new relay serves if it has that word.  When it
- * waits no longer, it shuts the connection down, which makes the old relay's sending fail, and looks
+ * The last step must not leave two relays that serve, or none: this one serves if it has the old one's last word.  When
+ * it waits no longer, it shuts the connection down, which makes the old relay's sending fail, and looks
  * once more whether the word had come before.
  */
-#include "relay/relay.h"
+#include "relay/setup/takeover.h"
 
 #include "common/process/fd_passing.h"
 #include "common/text/failure.h"
+#include "relay/serve/relay.h"
+#include "wire/setup_reply.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 #define OLD_RELAY_WAIT_S 5
-
-/* ---- the old relay ---- */
-
-static void network_expired(struct timer *timer)
-{
-    takeover_withdraw(container_of(timer, struct relay, network_timer));
-}
-
-/*
- * Podman does not remove a container that ended while one that was in its network is still being removed:
- * so there is a moment for that.
- */
-static void network_is_free(struct watch *watch, uint32_t events)
-{
-    struct relay *relay = container_of(watch, struct relay, network_users);
-
-    (void)events;
-    loop_remove(&relay->loop, watch);
-    timer_start(&relay->loop, &relay->network_timers, &relay->network_timer, network_expired);
-}
-
-/* hold_fd: out: to be sent, and closed; -1: there is no network to hold. */
-static bool make_network_hold(struct relay *relay, int *hold_fd)
-{
-    int pair[2];
-
-    *hold_fd = -1;
-    if (relay->network_hold_fd >= 0)
-        *hold_fd = fcntl(relay->network_hold_fd, F_DUPFD_CLOEXEC, 0);
-    if (relay->network_hold_fd >= 0 || !relay->config.holds_network)
-        return relay->network_hold_fd < 0 || *hold_fd >= 0;
-    if (pipe2(pair, O_CLOEXEC | O_NONBLOCK))
-        return false;
-    relay->network_users = (struct watch){.fd = pair[0], .ready = network_is_free};
-    *hold_fd = pair[1];
-    return true;
-}
-
-bool takeover_yield_network(struct relay *relay)
-{
-    return relay->network_users.fd < 0 || !loop_add(&relay->loop, &relay->network_users, EPOLLIN);
-}
-
-void takeover_withdraw(struct relay *relay)
-{
-    if (relay->network_users.fd >= 0)
-        (void)close(relay->network_users.fd);
-    relay->network_users.fd = -1;
-}
-
-static bool send_sockets(const struct relay *relay, int client_fd, int hold_fd)
-{
-    int fds[3 + MAX_LISTENERS];
-    size_t count = 0;
-
-    fds[count++] = relay->control_of_slug.watch.fd;
-    if (hold_fd >= 0)
-        fds[count++] = hold_fd;
-    if (relay->launcher.fd >= 0)
-        fds[count++] = relay->launcher.fd;
-    for (size_t i = 0; i < relay->listener_count; i++)
-        fds[count++] = relay->listeners[i].watch.fd;
-    for (size_t sent = 0; sent < count;) {
-        size_t batch = count - sent < FD_PASSING_MAX ? count - sent : FD_PASSING_MAX;
-        const struct handover packet = {
-            .reply = {.version = CONTROL_VERSION, .result = BOTTLE_OK},
-            .fds_left = (uint32_t)(count - sent - batch),
-            .has_network_hold = hold_fd >= 0,
-            .has_launcher = relay->launcher.fd >= 0,
-            .launcher_pid = relay->launcher_pid,
-            .network_device = relay->listen_network_device,
-            .network_inode = relay->listen_network_inode,
-        };
-        if (!send_with_fds(client_fd, &packet, sizeof packet, fds + sent, batch))
-            return false;
-        sent += batch;
-    }
-    return true;
-}
-
-bool takeover_offer(struct relay *relay, int client_fd)
-{
-    int hold_fd;
-
-    if (!make_network_hold(relay, &hold_fd))
-        return false;
-    bool sent = send_sockets(relay, client_fd, hold_fd);
-    if (hold_fd >= 0)
-        (void)close(hold_fd);
-    if (!sent)
-        takeover_withdraw(relay);
-    return sent;
-}
-
-/* ---- the new relay ---- */
 
 union offer {
     struct handover handover;

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* address.h: IPv4 and IPv6 addresses with ports, their text, and the sockets that use them. */
+#ifndef RELAY_ADDRESS_H
+#define RELAY_ADDRESS_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+/* An IPv4 or IPv6 address with its port, a quarter of a sockaddr_storage. */
+union address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+#define ADDRESS_TEXT_SIZE 56 /* "[IPv6]:port" */
+
+socklen_t address_length(const union address *address);
+void address_set_port(union address *address, uint16_t port);
+/* "127.0.0.1:22", "[::1]:22" */
+const char *address_text(const union address *address, char text[ADDRESS_TEXT_SIZE]);
+/* False if text is no literal. */
+bool address_from_literal(const char *text, uint16_t port, union address *address);
+/* Whether a socket is bound to exactly this one. */
+bool address_is_of(int fd, const union address *address);
+/*
+ * A socket without delay (Nagle) and with keepalive, which ends a connection whose peer has vanished
+ * after two minutes, if nothing was on its way to it (else see vanished.c).  What a listening one accepts
+ * inherits both (tcp(7)).  -1 with errno set.
+ */
+int tcp_socket(int family);
+
+#endif

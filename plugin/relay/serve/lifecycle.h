@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* lifecycle.h: serving, draining, and the end. */
+#ifndef RELAY_SERVE_LIFECYCLE_H
+#define RELAY_SERVE_LIFECYCLE_H
+
+#include <stdint.h>
+
+struct relay;
+
+/* Begins to drain; negative: no bound.  May be called again with another grace.  why: for the event. */
+void relay_drain(struct relay *relay, int64_t grace_ms, const char *why);
+void relay_stop(struct relay *relay, const char *reason);
+/* Serves until something stops the relay, and ends what there is then. */
+void relay_serve(struct relay *relay);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* limits.h: how many connections and dials there may be, to each upstream and in all. */
+#ifndef RELAY_SERVE_LIMITS_H
+#define RELAY_SERVE_LIMITS_H
+
+#include "relay/base/loop.h"
+#include "wire/limit_names.h"
+#include "wire/protocol.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct connection;
+struct limits;
+struct relay;
+struct upstream;
+
+struct limit {
+    struct limits *limits; /* that it is one of */
+    struct timer quiet;    /* runs from the first client that it refused on */
+    uint64_t refused;      /* meanwhile */
+    int64_t since_ms;
+};
+
+/* Of one upstream, or of all together. */
+struct limits {
+    struct relay *relay;
+    const struct upstream *upstream; /* NULL: all together */
+    uint64_t connections, pending_dials;
+    int64_t credit, credit_ms; /* dials, in thousandths, that may begin at once; when it was that */
+    struct limit limit[RELAY_LIMITS / 2];
+};
+
+void limits_init(struct limits *limits, struct relay *relay, const struct upstream *upstream);
+/* Counts a new connection in; or false, with what its client is told. */
+bool limits_admit(struct connection *connection, char message[RELAY_MESSAGE_SIZE]);
+/* Each for a connection that was counted in: its dial has ended, and it counts no more. */
+void limits_dial_ended(const struct connection *connection);
+void limits_leave(struct connection *connection);
+/* The events of the limits that were just refusing. */
+void limits_close(struct relay *relay);
+
+#endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* takeover_offer.h: the old relay's part of a takeover (takeover_offer.c). */
+#ifndef RELAY_SERVE_TAKEOVER_OFFER_H
+#define RELAY_SERVE_TAKEOVER_OFFER_H
+
+#include <stdbool.h>
+
+struct relay;
+
+/* Sends the claim and the listening sockets; false: not all of them. */
+bool takeover_offer(struct relay *relay, int client_fd);
+/* The end of an offer: the network is held by others from here on, or the offer came to nothing. */
+bool takeover_yield_network(struct relay *relay);
+void takeover_withdraw(struct relay *relay);
+
+#endif

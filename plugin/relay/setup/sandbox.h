@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* sandbox.h: what the relay gives up once it is set up. */
+#ifndef RELAY_SETUP_SANDBOX_H
+#define RELAY_SETUP_SANDBOX_H
+
+#include "wire/protocol.h"
+
+#include <stdbool.h>
+
+struct relay;
+
+/*
+ * Gives up what the loop does not need.  False, with reply filled in, if that is not
+ * possible; else reply->message says what it is done without, and relay.sandbox_missing too.
+ */
+bool sandbox_enter(struct relay *relay, struct setup_reply *reply);
+
+/* In the process of dial/dns_opener.c; false: it must not go on. */
+bool sandbox_enter_opener(bool required);
+
+#endif
