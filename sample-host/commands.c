@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * commands.c: plugins, plan, up, swap, down.
+ * commands.c: the commands plugins, plan, up, swap and down.
  *
- * The way of `up` is that of any launcher: read the manifest; claim the slug; prepare every sidecar; fill
- * in the networks; start them in order; write down what runs.  `status` and `down` go by what is written
- * down; `swap` goes by both, the manifest and what is written down.
+ * `up` takes the steps of any launcher: read the manifest; claim the slug; prepare every sidecar; fill in
+ * the networks; start the sidecars in order; record in state.json what runs.  `down` reads state.json only;
+ * `swap` reads both the manifest and state.json.
  */
 #include "commands.h"
 
@@ -159,7 +159,7 @@ struct swap {
     bool found;
 };
 
-/* Those that --plugin names were loaded first. */
+/* Whether --plugin names the sidecar's plugin: such plugins are loaded before others. */
 static bool is_named(const struct plugins *plugins, const struct request *request,
                      const struct sidecar *sidecar)
 {
@@ -170,7 +170,7 @@ static bool is_named(const struct plugins *plugins, const struct request *reques
     return false;
 }
 
-/* Refuses --plugin for a sidecar that the bottle has not. */
+/* Refuses --plugin for a sidecar that the bottle does not have. */
 static bool check_named(const struct plugins *plugins, const struct request *request,
                         const struct bottle *bottle)
 {
@@ -200,8 +200,8 @@ static bool print_address(const struct sidecar *sidecar)
     return result == BOTTLE_OK;
 }
 
-/* It moved to another backend, and lives on where it was for the connections that it has. */
-static bool has_moved(struct bottle *bottle, const struct sidecar *sidecar)
+/* Whether this is what a sidecar left in its former backend, where it serves only its open connections. */
+static bool is_left_behind(struct bottle *bottle, const struct sidecar *sidecar)
 {
     CLEANUP_JSON json_object *status = NULL;
 
@@ -211,7 +211,7 @@ static bool has_moved(struct bottle *bottle, const struct sidecar *sidecar)
     return state && strcmp(state, "draining") == 0;
 }
 
-/* Those that --plugin names; without it all that can be swapped, and at least one. */
+/* Swaps the sidecars that --plugin names; without --plugin all that can be swapped, at least one. */
 static bool swap_sidecars(struct bottle *bottle, const struct plugins *plugins,
                           const struct request *request, const char *text,
                           const struct directory *directory)
@@ -223,7 +223,7 @@ static bool swap_sidecars(struct bottle *bottle, const struct plugins *plugins,
     for (size_t i = 0; i < bottle->count; i++) {
         struct sidecar *sidecar = &bottle->sidecars[i];
         if (is_done[i] || (request->plugin_count > 0 && !is_named(plugins, request, sidecar)) ||
-            has_moved(bottle, sidecar))
+            is_left_behind(bottle, sidecar))
             continue;
         enum bottle_result result = swap_sidecar(bottle, &sidecar, request, text, directory);
         if (result == BOTTLE_UNSUPPORTED && request->plugin_count == 0)
@@ -235,7 +235,7 @@ static bool swap_sidecars(struct bottle *bottle, const struct plugins *plugins,
     return swapped;
 }
 
-/* A slug_visit.  What was read before the lock may be out of date. */
+/* A slug_visit.  Reads the state again with the lock held, as it may have changed. */
 static bool swap_bottle(void *context, struct directory *directory, struct bottle *bottle)
 {
     struct swap *swap = context;
@@ -246,12 +246,12 @@ static bool swap_bottle(void *context, struct directory *directory, struct bottl
 
     if (!directory_lock(directory))
         return false;
-    if (directory->fd < 0) /* it went down meanwhile */
+    if (directory->fd < 0) /* another process took it down meanwhile */
         return true;
     bottle_clear(bottle);
     if (!state_load(directory, bottle))
         return false;
-    if (bottle->count == 0) /* left by a launcher that was killed, or a run without sidecars */
+    if (bottle->count == 0) /* of a launcher that was killed, or a run without sidecars */
         return true;
     swap->found = true;
     request.value[OPTION_SLUG] = bottle->slug;
@@ -280,7 +280,7 @@ struct takedown {
     bool found;
 };
 
-/* A slug_visit.  What was read before the lock may be out of date. */
+/* A slug_visit.  Reads the state again with the lock held, as it may have changed. */
 static bool take_down(void *context, struct directory *directory, struct bottle *bottle)
 {
     struct takedown *takedown = context;
@@ -289,7 +289,7 @@ static bool take_down(void *context, struct directory *directory, struct bottle 
     takedown->found = true;
     if (!directory_lock(directory))
         return false;
-    if (directory->fd < 0) /* it went down meanwhile */
+    if (directory->fd < 0) /* another process took it down meanwhile */
         return true;
     bottle_clear(bottle);
     if (!state_load(directory, bottle) || !bottle_attach(bottle, takedown->request, &plugins) ||

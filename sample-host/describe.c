@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * describe.c: JSON objects as people read them.
+ *
+ * As in print.c, nothing that is printed can harm a terminal.
  */
 #include "describe.h"
 
@@ -14,7 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What harms a terminal can only be in a string, where an escape means the same. */
+/* In JSON, harmful characters can only be inside strings, where an escape has the same meaning. */
 bool print_json(json_object *object)
 {
     const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |

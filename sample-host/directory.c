@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * directory.c: private directories: made, locked, listed, emptied.
+ * directory.c: makes, locks, lists and removes private directories.
+ *
+ * What is in a directory is looked up by its name in the open directory, and no symbolic link is followed, so
+ * that nobody can redirect a removal by replacing a part of the path.
  */
 #include "directory.h"
 
@@ -74,7 +77,7 @@ bool directory_lock(struct directory *directory)
     return true;
 }
 
-/* Explicitly: a process that was forked and has not executed anything yet has the descriptor too. */
+/* close(2) would not suffice while a forked process that has not yet executed holds the descriptor too. */
 void directory_unlock(const struct directory *directory)
 {
     (void)flock(directory->fd, LOCK_UN);
@@ -97,7 +100,7 @@ static void cleanup_dir(DIR **dir)
 }
 #define CLEANUP_DIR __attribute__((cleanup(cleanup_dir)))
 
-/* A stream over a directory, from its start. */
+/* Opens a stream of its own over a directory, at its start. */
 static DIR *list_directory(int fd)
 {
     CLEANUP_FD int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -127,7 +130,7 @@ bool directory_is_empty(const struct directory *directory)
     return dir && !next_name(dir) && errno == 0;
 }
 
-/* Empties a directory of its files and, levels deep, its directories. */
+/* Removes the files in a directory and, down to that many levels, its directories. */
 static bool empty_directory(int fd, const char *path, unsigned levels)
 {
     CLEANUP_DIR DIR *dir = list_directory(fd);
@@ -141,9 +144,9 @@ static bool empty_directory(int fd, const char *path, unsigned levels)
         if (!make_path(child, "%s/%s", path, name))
             return false;
         if (fstatat(fd, name, &file, AT_SYMLINK_NOFOLLOW) != 0)
-            return fail_errno("look at", child);
+            return fail_errno("examine", child);
         if (!S_ISREG(file.st_mode) && (!S_ISDIR(file.st_mode) || levels == 0))
-            return fail("%s is not one of the files that belong there: remove it yourself", child);
+            return fail("%s does not belong there: remove it yourself", child);
         if (S_ISDIR(file.st_mode)) {
             CLEANUP_FD int child_fd =
                 openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fail.c: the one form that all error messages have.
+ * fail.c: reports errors, each as one line that cannot harm a terminal.
  */
 #include "fail.h"
 

@@ -2,20 +2,20 @@
 /*
  * inside.c: the command `run`, inside the bottle.  run.c has the order of the steps.
  *
- * The network is new: loopback, and no way out.  The files are the caller's own, but for those that lead
- * around the gate or have to lead to it:
+ * The network namespace is new: it has loopback, and no way out.  The files are the caller's own, except
+ * those that would lead around the gate and those that have to lead to it:
  *
  *     /run, /var/run       empty: a socket there (D-Bus, an engine, nscd) may be a way out
  *     /etc/hosts           the upstreams' names, on loopback: for clients that read no ssh_config
- *     /etc/nsswitch.conf,  names come from /etc/hosts alone: there is no DNS server to wait for
+ *     /etc/nsswitch.conf,  names are looked up in /etc/hosts alone: no DNS server is waited for
  *     /etc/resolv.conf
  *     /etc/ssh             ssh_config and ssh_known_hosts as the sidecars wrote them
  *     ~/.ssh/config        empty: OpenSSH takes the first value that it finds for each option, so the
  *                          user's own Host blocks would win over /etc/ssh/ssh_config
  *
- * The new files are made on a tmpfs at /run and bound into place, read-only, from there; a second tmpfs
- * covers that one.  The command has no capability and can get none in this namespace, so it can undo
- * none of this.
+ * The new files are written to a tmpfs at /run and bind-mounted from there, read-only; a second tmpfs
+ * covers the first.  The command has no capability and can gain none in this namespace, so it cannot undo
+ * any of this.
  */
 #include "inside.h"
 
@@ -58,7 +58,10 @@ static bool fail_inside(const char *what, const char *name)
 
 /* ---- namespaces ---- */
 
-/* The step may be a later one than unshare(2): AppArmor lets that pass, and takes the capabilities away. */
+/*
+ * Reports a step that was not permitted, and the sysctl that forbids it.  The step may come after unshare(2):
+ * AppArmor permits that and takes the capabilities away.
+ */
 static bool fail_permission(const char *step)
 {
     static const struct {
@@ -87,8 +90,8 @@ static bool fail_permission(const char *step)
     }
     return fail(
         "bottle: cannot %s: %s: the sysctls user.max_user_namespaces, user.max_net_namespaces "
-        "and user.max_mnt_namespaces bound how many namespaces there may be, and a container "
-        "that this runs in may forbid them (Docker: its seccomp profile)",
+        "and user.max_mnt_namespaces limit the number of namespaces, and a container that "
+        "this runs in may forbid them (Docker: its seccomp profile)",
         step, reason);
 }
 
@@ -106,7 +109,7 @@ static bool bring_loopback_up(void)
 
 /* ---- the files ---- */
 
-/* A name that may stand in /etc/hosts: an IP address needs none. */
+/* Whether /etc/hosts can have the name.  An IP address needs no line there. */
 static bool is_host_name(const char *text)
 {
     struct in_addr address;
@@ -118,7 +121,7 @@ static bool is_host_name(const char *text)
     return *text == '\0';
 }
 
-/* Writes a line of those names of the upstream that are not keys of known yet. */
+/* Writes a line with the names of the upstream that are not keys of known yet, and adds them. */
 static bool write_names(FILE *hosts, const char *address, json_object *known, json_object *upstream)
 {
     const char *const names[] = {text_member(upstream, "upstream_host"),
@@ -159,7 +162,7 @@ static bool render_hosts(const struct bottle *bottle, FILE *hosts)
     return write_hosts(bottle, "127.0.0.1", hosts) && write_hosts(bottle, "::1", hosts);
 }
 
-/* The system's nsswitch.conf, if there is one, with another line for hosts. */
+/* Writes the system's nsswitch.conf, if there is one, with another line for hosts. */
 static bool render_nsswitch(const struct bottle *bottle, FILE *nsswitch)
 {
     CLEANUP_FREE char *system = NULL;
@@ -177,7 +180,7 @@ static bool render_nsswitch(const struct bottle *bottle, FILE *nsswitch)
     return true;
 }
 
-/* The files that the plans name under key, one after the other. */
+/* Concatenates the files that the plans name under key. */
 static bool copy_plan_files(const struct bottle *bottle, const char *key, FILE *to)
 {
     for (size_t i = 0; i < bottle->count; i++) {
@@ -200,7 +203,7 @@ static bool render_known_hosts(const struct bottle *bottle, FILE *known_hosts)
     return copy_plan_files(bottle, "known_hosts", known_hosts);
 }
 
-/* The text that render writes; malloc'ed; NULL after an error that was told. */
+/* The text that render writes; malloc'ed; NULL after an error that was reported. */
 static char *rendered(const struct bottle *bottle,
                       bool (*render)(const struct bottle *bottle, FILE *to))
 {
@@ -229,14 +232,14 @@ static bool write_files(const char *path, const struct stage_file *files, size_t
            fail("bottle: %s", failure.message);
 }
 
-/* Mounts a tmpfs.  A target that is not there needs none. */
+/* Mounts a tmpfs.  A target that does not exist needs none. */
 static bool mount_empty(const char *target)
 {
     return mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755") == 0 ||
            errno == ENOENT || fail_inside("mount a tmpfs on", target);
 }
 
-/* Makes our files at /run; what they are made from may lie below. */
+/* Writes our files to a tmpfs at /run; reads their sources first, which may be below /run. */
 static bool make_files(const struct bottle *bottle)
 {
     CLEANUP_FREE char *hosts = rendered(bottle, render_hosts);
@@ -255,7 +258,7 @@ static bool make_files(const struct bottle *bottle)
            write_files("/run/ssh", ssh, sizeof ssh / sizeof ssh[0]);
 }
 
-/* Binds a file of ours over target, read-only. */
+/* Bind-mounts a file of ours over target, read-only. */
 static bool cover(int made_fd, const char *name, const char *target, bool optional)
 {
     const unsigned long flags = MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
@@ -267,11 +270,11 @@ static bool cover(int made_fd, const char *name, const char *target, bool option
     if (mount(source, target, NULL, MS_BIND, NULL) == 0 &&
         mount(NULL, target, NULL, flags, NULL) == 0)
         return true;
-    return fail("bottle: cannot put our %s over %s: %s%s", name, target, strerror(errno),
+    return fail("bottle: cannot mount our %s over %s: %s%s", name, target, strerror(errno),
                 errno == ENOENT ? ": make an empty one first" : "");
 }
 
-/* OpenSSH takes the home directory from the password file, other clients from $HOME. */
+/* OpenSSH takes the home directory from the password database, other clients from $HOME. */
 static bool cover_user_config(int made_fd)
 {
     const struct passwd *user = getpwuid(geteuid());
@@ -299,22 +302,22 @@ static bool arrange_files(const struct bottle *bottle)
     CLEANUP_FD int made_fd = open("/run", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (made_fd < 0)
         return fail_inside("open", "/run");
-    /* Without a nsswitch.conf or resolv.conf, the C library does what it does with ours. */
+    /* Where nsswitch.conf or resolv.conf is missing, the C library behaves as it does with ours. */
     if (!mount_empty("/run") || !mount_empty("/var/run") ||
         !cover(made_fd, "hosts", "/etc/hosts", false) ||
         !cover(made_fd, "nsswitch.conf", "/etc/nsswitch.conf", true) ||
         !cover(made_fd, "empty", "/etc/resolv.conf", true) ||
         !cover(made_fd, "ssh", "/etc/ssh", false) || !cover_user_config(made_fd))
         return false;
-    /* By its path: from a directory under what is covered now, ".." would lead around the cover. */
+    /* By its path: from a directory that is covered now, ".." would lead to what the cover hides. */
     return chdir(directory) == 0 || fail("bottle: the current directory %s is not there in the "
                                          "bottle: %s: start from another",
                                          directory, strerror(errno));
 }
 
-/* ---- rights, and the steps ---- */
+/* ---- capabilities, and the steps ---- */
 
-/* Every capability, root's too, and those that executing a file would give: capabilities(7). */
+/* Drops every capability, also root's and those that executing a file would give: capabilities(7). */
 static bool drop_capabilities(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -323,7 +326,7 @@ static bool drop_capabilities(void)
 
     while (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0)
         capability++;
-    if (errno != EINVAL || capability == 0) /* EINVAL: the kernel knows no more of them */
+    if (errno != EINVAL || capability == 0) /* EINVAL: the kernel knows no further one */
         return fail_inside("drop", "the capability bounding set");
     return (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0 &&
             syscall(SYS_capset, &header, none) == 0 &&

@@ -43,20 +43,19 @@
     (OPTION_BIT(OPTION_PLUGIN) | OPTION_BIT(OPTION_MANIFEST) | OPTION_BIT(OPTION_HELP))
 
 static const char COMMON_HELP[] =
-    "Every command takes, before and after its name:\n"
-    "  --plugin FILE       a plugin: a path, or a name that is looked for in $BOTTLE_SIDECAR_PATH "
-    "and\n"
-    "                      where sidecars are installed; may be repeated; default: the ssh_gate, "
-    "and\n"
-    "                      the pipelock if it is there, that came with this program\n"
+    "Every command takes, before or after its name:\n"
+    "  --plugin FILE       a plugin: a path, or a name that is looked for in\n"
+    "                      $BOTTLE_SIDECAR_PATH and where sidecars are installed; may be\n"
+    "                      repeated; default: the ssh_gate, and the pipelock if it is there,\n"
+    "                      that came with this program\n"
     "  --manifest FILE     what plan, up, swap and run read; default: claude-bottle.json\n"
-    "  --help              this text; with COMMAND: more on that command\n";
+    "  --help              print this text; with COMMAND: the help of that command\n";
 
 #define SLUG_HELP                                                                                  \
     "  --slug S            the short name of this run, [a-z0-9][a-z0-9-]{0,39}; default: BOTTLE\n"
-#define OPTIONS_HELP                                                                               \
+#define START_OPTIONS_HELP                                                                         \
     "  --options SIDECAR=JSON\n"                                                                   \
-    "                      start options of a sidecar, handed on as they are, such as\n"           \
+    "                      start options for a sidecar, passed on unchanged, such as\n"            \
     "                      'ssh_gate={\"dial_timeout_ms\": 10000, \"resolve_timeout_ms\": 5000,\n" \
     "                      \"dns_servers\": [\"127.0.0.1:53\"]}'\n"
 
@@ -65,100 +64,85 @@ static const struct command {
     const char *usage;
     const char *summary;
     const char *help;
-    unsigned takes; /* bits of options, beside those of every command */
+    unsigned takes; /* a set of options, besides those of every command */
     bool bottle;    /* takes BOTTLE */
     bool optional;  /* BOTTLE may be left out */
     int (*function)(const struct request *request);
 } COMMANDS[] = {
-    {"plugins", "plugins", "what is loaded: name, version, ABI, backends, path", "", 0, false,
+    {"plugins", "plugins", "list the plugins: name, version, ABI, backends, path", "", 0, false,
      false, command_plugins},
     {"plan", "plan BOTTLE [OPTION]…", "prepare only, and print the plans as JSON",
-     SLUG_HELP
-     "\nThe files that the plans name are in a temporary directory, which is removed again.\n",
+     SLUG_HELP "\nThe files that the plans name are in a temporary directory, which is removed.\n",
      OPTION_BIT(OPTION_SLUG), true, false, command_plan},
     {"up", "up BOTTLE [--internal-network N] [OPTION]…", "start the bottle's sidecars",
      "  --internal-network N\n"
-     "                      where the bottle reaches them.  Backend native: an IP address of this "
-     "machine\n"
-     "                      or the path of a network namespace.  Backend docker: the name of a "
-     "network;\n"
-     "                      default: claude-bottle-net-SLUG, made if it is missing\n"
-     "  --egress-network N  where they dial from.  Backend native: \"host\", the default, or the "
-     "path of a\n"
-     "                      network namespace.  Backend docker: the name of a network; default:\n"
-     "                      claude-bottle-egress-SLUG, made if it is missing.  down removes what "
-     "up made\n"
-     "  --backend B         default: each sidecar's first\n" SLUG_HELP OPTIONS_HELP,
+     "                      where the bottle reaches the sidecars.  Backend native: an IP\n"
+     "                      address of this machine or the path of a network namespace.\n"
+     "                      Backend docker: the name of a network; default:\n"
+     "                      claude-bottle-net-SLUG, made if it is missing\n"
+     "  --egress-network N  where the sidecars dial from.  Backend native: \"host\", the\n"
+     "                      default, or the path of a network namespace.  Backend docker: the\n"
+     "                      name of a network; default: claude-bottle-egress-SLUG, made if it\n"
+     "                      is missing.  down removes what up made\n"
+     "  --backend B         default: each sidecar's first\n" SLUG_HELP START_OPTIONS_HELP,
      OPTION_BIT(OPTION_SLUG) | OPTION_BIT(OPTION_BACKEND) | OPTION_BIT(OPTION_INTERNAL_NETWORK) |
          OPTION_BIT(OPTION_EGRESS_NETWORK) | OPTION_BIT(OPTION_OPTIONS),
      true, false, command_up},
-    {"status", "status [BOTTLE] [OPTION]…", "what runs",
-     "  --json              as JSON, with all that the sidecars say of themselves\n"
-     "  --prometheus        the gates alone, in Prometheus' text format\n"
-     "  --watch             again every two seconds, until Ctrl-C\n"
-     "\nA line for each sidecar, and one for each of its upstreams: OPEN counts the connections "
-     "that are\n"
-     "open, TOTAL all so far, REFUSED those that got no upstream; UP is what left the bottle; half "
-     "of the\n"
-     "dials, and 99 of 100, took no longer than DIAL P50 and DIAL P99.  Colours are for terminals, "
-     "and not\n"
-     "if $NO_COLOR is set.  The exit status is 3 if BOTTLE is not up or a sidecar that was started "
-     "does\n"
-     "not run.\n",
+    {"status", "status [BOTTLE] [OPTION]…", "show what runs",
+     "  --json              as JSON, with everything that the sidecars report\n"
+     "  --prometheus        the gates only, in Prometheus' text format\n"
+     "  --watch             repeat every two seconds, until Ctrl-C\n"
+     "\nThere is a line for each sidecar, and one for each of its upstreams.  OPEN counts the\n"
+     "connections that are open, TOTAL all so far, REFUSED those that got no upstream.  UP is\n"
+     "what left the bottle, DOWN what entered it.  Half of the dials took no longer than DIAL\n"
+     "P50, and 99 of 100 no longer than DIAL P99.  Colours are used on terminals, unless\n"
+     "$NO_COLOR is set.  The exit status is 3 if BOTTLE is not up or a sidecar that was\n"
+     "started does not run.\n",
      OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_PROMETHEUS) | OPTION_BIT(OPTION_WATCH), true, true,
      command_status},
     {"swap", "swap BOTTLE [--plugin FILE] [OPTION]…",
      "move the running sidecars to another build or backend; no connection is lost",
-     "  --plugin FILE       the build to move to, of a sidecar that runs; default: every sidecar "
-     "that can be\n"
-     "                      swapped, to the plugin that it was started from as that is now\n"
+     "  --plugin FILE       the build to move its sidecar to; default: move every sidecar that\n"
+     "                      can be swapped to the present content of its plugin's file\n"
      "  --backend B, --internal-network N, --egress-network N, --options SIDECAR=JSON\n"
-     "                      as for up; default: what the sidecar has now, in the backend that it "
-     "has\n"
-     "  --grace SECONDS     cut what is open in the old sidecar after that time; default: it ends "
-     "by\n"
-     "                      itself, when its last connection does\n"
+     "                      as for up; default: what the sidecar has now, if it stays in its\n"
+     "                      backend\n"
+     "  --grace SECONDS     close the connections of the old sidecar after that time; default:\n"
+     "                      it ends when its last connection does\n"
      "  --slug S            only this run; default: every run of BOTTLE\n"
-     "\nThe manifest is read anew.  Connections that are open stay with the old sidecar; new ones "
-     "go "
-     "to\n"
-     "the new one, at the address that is printed.  If it cannot start, the old one goes on.  The "
-     "exit\n"
-     "status is 3 if BOTTLE is not up.\n",
+     "\nThe manifest is read again.  Connections that are open stay with the old sidecar; new\n"
+     "ones go to the new one, at the address that is printed.  If the new one cannot start,\n"
+     "the old one continues.  The exit status is 3 if BOTTLE is not up.\n",
      OPTION_BIT(OPTION_SLUG) | OPTION_BIT(OPTION_BACKEND) | OPTION_BIT(OPTION_INTERNAL_NETWORK) |
          OPTION_BIT(OPTION_EGRESS_NETWORK) | OPTION_BIT(OPTION_OPTIONS) | OPTION_BIT(OPTION_GRACE),
      true, false, command_swap},
     {"down", "down BOTTLE|--orphans [OPTION]…", "stop the bottle's sidecars",
      "  --slug S            only this run; default: every run of BOTTLE\n"
-     "  --orphans           instead of BOTTLE: remove the containers and networks that this "
-     "user's\n"
-     "                      sample-host left in the engine, of slugs that \"status\" does not "
-     "list\n"
-     "\nA bottle that is not up is no error.\n",
+     "  --orphans           instead of BOTTLE: remove the containers and networks that this\n"
+     "                      user's sample-host left in the engine, of slugs that \"status\"\n"
+     "                      does not list\n"
+     "\nIt is not an error if the bottle is not up.\n",
      OPTION_BIT(OPTION_SLUG) | OPTION_BIT(OPTION_ORPHANS), true, true, command_down},
     {"run", "run BOTTLE [OPTION]… -- COMMAND [ARGUMENT]…",
      "run a command that reaches the bottle's sidecars and nothing else",
      SLUG_HELP
-     "  --events FILE       append what the sidecars recorded, when COMMAND has "
-     "ended\n" OPTIONS_HELP "\nCOMMAND has user, network and mount namespaces of its own, with "
-     "nothing but loopback, where\n"
-     "the sidecars listen; ssh, git and the upstreams' names lead there.  It keeps your files and "
-     "your\n"
-     "rights on them: what is confined is its network.  Of the sockets of other programs, those "
-     "in\n"
-     "/run are out of its reach; those elsewhere (/tmp, home) are not.  Root is not needed.\n"
-     "pipelock cannot serve there, and is left out.\n"
-     "\nThe exit status is COMMAND's, 128 + N if signal N ended it, 125 if sample-host itself "
-     "failed,\n"
-     "126 if COMMAND cannot be executed, 127 if there is no such COMMAND.\n",
+     "  --events FILE       append the sidecars' events to FILE when COMMAND has "
+     "ended\n" START_OPTIONS_HELP
+     "\nCOMMAND runs in user, network and mount namespaces of its own, with nothing but\n"
+     "loopback, where the sidecars listen; ssh, git and the upstreams' names lead there.  It\n"
+     "has access to your files as usual: only its network is confined.  The sockets of other\n"
+     "programs in /run are out of its reach; those elsewhere (/tmp, home) are not.  Root is\n"
+     "not needed.  pipelock cannot serve there, and is left out.\n"
+     "\nThe exit status is COMMAND's, 128 + N if signal N ended it, 125 if sample-host itself\n"
+     "failed, 126 if COMMAND cannot be executed, 127 if there is no such COMMAND.\n",
      OPTION_BIT(OPTION_SLUG) | OPTION_BIT(OPTION_OPTIONS) | OPTION_BIT(OPTION_EVENTS), true, false,
      command_run},
 };
 #define USAGE_WIDTH   46
 #define COMMAND_COUNT (sizeof COMMANDS / sizeof COMMANDS[0])
 
-/* How many bytes text has more than characters: a width of printf(3) counts bytes. */
-static int wider_in_bytes(const char *text)
+/* How many more bytes than characters text has: a width of printf(3) counts bytes. */
+static int count_continuation_bytes(const char *text)
 {
     int bytes = 0;
 
@@ -176,7 +160,7 @@ static int print_help(const struct command *command)
     }
     (void)printf("usage: sample-host COMMAND\n\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        (void)printf("  %-*s %s\n", USAGE_WIDTH + wider_in_bytes(COMMANDS[i].usage),
+        (void)printf("  %-*s %s\n", USAGE_WIDTH + count_continuation_bytes(COMMANDS[i].usage),
                      COMMANDS[i].usage, COMMANDS[i].summary);
     (void)printf(
         "\n%s\nExit status: 0 done, 1 failed, 2 wrong usage, 3 not running (status, swap);\n"
@@ -214,8 +198,7 @@ static bool check_request(const struct command *command, const struct request *r
                     command->usage);
     if (request->value[OPTION_PROMETHEUS] &&
         (request->value[OPTION_JSON] || request->value[OPTION_WATCH]))
-        return fail("--prometheus goes with neither --json nor --watch: it is another output, "
-                    "complete in itself");
+        return fail("--prometheus cannot be combined with --json or --watch: give only one");
     if (command->function == command_run && (!request->command || !*request->command))
         return fail("run needs a command: sample-host %s", command->usage);
     if (command->function != command_run && request->command)
@@ -249,8 +232,8 @@ static int run_request(int argc, char **argv, struct request *request)
 }
 
 /*
- * A descriptor of 0 to 2 that is closed would be given to the next file that is opened.  Those opened here
- * are for the command of `run` as well, so they are not closed on exec.
+ * Opens /dev/null for those of the descriptors 0 to 2 that are closed, which the next file to be opened would
+ * get.  The command of `run` needs them as well, so they are not closed on exec.
  */
 static bool open_standard_descriptors(void)
 {

@@ -64,9 +64,10 @@ bool manifest_find(const struct request *request, struct bottle *bottle, char **
     if (!json_object_is_type(found, json_type_object))
         return fail("%s: bottle \"%s\" must be an object", manifest, name);
     if (!text_is_printable(name, strlen(name)))
-        return fail("%s: bottle \"%s\": a name has no control characters", manifest, name);
+        return fail("%s: bottle \"%s\": its name must not contain control characters", manifest,
+                    name);
     if (!grammar_slug(slug ? slug : name))
-        return fail("\"%s\" is no slug ([a-z0-9][a-z0-9-]{0,39}): give one with --slug",
+        return fail("\"%s\" is not a slug ([a-z0-9][a-z0-9-]{0,39}): give one with --slug",
                     slug ? slug : name);
 
     const char *json = json_object_to_json_string_ext(found, JSON_C_TO_STRING_PLAIN);

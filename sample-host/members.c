@@ -43,7 +43,7 @@ static bool is_utf8(const char *text)
 
 bool set_text(json_object *object, const char *key, const char *text)
 {
-    if (text && !is_utf8(text)) /* JSON could not be read back */
-        return fail("%s \"%s\" is no UTF-8: give another", key, text);
+    if (text && !is_utf8(text)) /* such JSON could not be read back */
+        return fail("%s \"%s\" is not UTF-8: give another", key, text);
     return set_member(object, key, json_object_new_string(text));
 }

@@ -84,7 +84,7 @@ static bool add_start_options(struct request *request, const char *argument)
     if (!sidecar || *sidecar == '\0' || *equals == '\0')
         return fail("--options \"%s\": give SIDECAR=JSON", argument);
     if (json_object_object_get_ex(request->start_options, sidecar, NULL))
-        return fail("--options %s=… is there twice: give one object with all options", sidecar);
+        return fail("--options %s=… is given twice: give one object with all options", sidecar);
     if (json_text_parse("--options", equals + 1, &object, &failure) != BOTTLE_OK)
         return fail("%s", failure.message);
     return set_member(request->start_options, sidecar, object);
@@ -120,7 +120,7 @@ static bool fail_option(const char *argument)
         return fail("--%s takes no value: give it without \"%s\"",
                     OPTIONS[optopt - FIRST_VALUE].name, argument + length);
     if (optopt != 0)
-        return fail("unknown option -%c: there are none of one letter, but %s", optopt,
+        return fail("unknown option -%c: options have long names: %s", optopt,
                     list_options(ALL_OPTIONS, list));
     for (unsigned i = 0; length > 2 && i < OPTION_COUNT; i++) {
         if (strncmp(OPTIONS[i].name, argument + 2, length - 2) == 0)
@@ -135,7 +135,7 @@ static bool take_option(struct request *request, int option)
 {
     request->value[option] = optarg ? optarg : "";
     if (option == OPTION_PLUGIN && request->plugin_count == PLUGIN_MAX)
-        return fail("--plugin may be given %d times at most", PLUGIN_MAX);
+        return fail("--plugin may be given at most %d times", PLUGIN_MAX);
     if (option == OPTION_PLUGIN)
         request->plugins[request->plugin_count++] = request->value[option];
     if (option == OPTION_OPTIONS)

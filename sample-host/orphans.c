@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * orphans.c: `down --orphans`: removes from the engine what belongs to no slug that is written down.
+ * orphans.c: `down --orphans`: removes from the engine what belongs to slugs that are not up.
+ *
+ * A launcher's containers and networks are orphans if their slug has no directory (slugs.c): its state was
+ * lost, by a reboot for instance, so `down` cannot find them.
  */
 #include "orphans.h"
 
@@ -18,7 +21,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-/* Adds the slugs of the list to a set, the keys of an object. */
+/* Adds the slugs of the objects in the list to a set: the keys of slugs. */
 static bool collect_slugs(json_object *list, json_object *slugs)
 {
     for (size_t i = 0; i < json_object_array_length(list); i++) {
@@ -30,7 +33,7 @@ static bool collect_slugs(json_object *list, json_object *slugs)
     return true;
 }
 
-/* Holds the slug meanwhile, so that no other launcher starts it. */
+/* Claims the slug meanwhile, so that no other launcher starts it. */
 static bool remove_orphan(const struct directory *root, const struct request *request,
                           struct engine *engine, const char *owner, const char *slug)
 {

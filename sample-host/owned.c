@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * owned.c: what this user's launchers have in the engine: containers and networks, found by their labels.
+ * owned.c: what this user's launchers have in the engine.
+ *
+ * Containers and networks are found by their labels, which name their owner and their slug.
  */
 #include "owned.h"
 
@@ -18,7 +20,7 @@ bool owned_open(struct engine **engine, char owner[ENGINE_OWNER_SIZE])
     struct failure failure;
 
     if (!engine_owner(owner))
-        return fail("this machine's host name cannot be told");
+        return fail("cannot determine this machine's host name: set one with hostname(1)");
     return engine_open(ENGINE_TIMEOUT_MS, engine, &failure) == BOTTLE_OK ||
            fail("%s", failure.message);
 }
@@ -32,7 +34,7 @@ bool owned_list(struct engine *engine, enum engine_kind kind, const char *owner,
            fail("%s", failure.message);
 }
 
-/* Names of containers come as a list, with a '/' before each. */
+/* The engine lists a container's names in an array, with a '/' before each. */
 static const char *name_of(json_object *object)
 {
     json_object *names = object_member(object, "Names");

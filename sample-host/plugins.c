@@ -22,7 +22,7 @@
  */
 static const struct default_plugin {
     const char *in_build, *name;
-    bool optional; /* packages may leave it out */
+    bool optional; /* it may be in a package that is not installed */
 } DEFAULT_PLUGINS[] = {{"../plugin/ssh_gate.so", "ssh_gate", false},
                        {"pipelock.so", "pipelock", true}};
 
@@ -49,7 +49,8 @@ static bool add_plugin(struct plugins *plugins, const char *name, bool optional)
     if (result != BOTTLE_OK)
         return fail("%s", message ? message : "out of memory");
     const char *own_name = bottle_plugin_table(plugin)->name;
-    if (!grammar_word(own_name, WORD, WORD "-", NAME_MAX)) { /* it names a directory as well */
+    if (!grammar_word(own_name, WORD, WORD "-",
+                      NAME_MAX)) { /* it becomes the name of a directory */
         (void)fail("%s calls itself \"%s\": the name of a sidecar has letters, digits, '_' and '-'",
                    bottle_plugin_path(plugin), own_name);
         bottle_plugin_unload(plugin);

@@ -3,9 +3,9 @@
  * prometheus.c: `status --prometheus`: the status of the gates in Prometheus' text format, version 0.0.4
  * (https://prometheus.io/docs/instrumenting/exposition_formats).
  *
- * The format wants the samples of one metric together, so each metric of the table below walks all gates.
- * A gate that does not run has ssh_gate_up 0 and nothing else; an upstream has the metrics of which its
- * status has the numbers (bottle/sidecar.h), in base units.
+ * The format requires the samples of a metric to be together, so all gates are visited for each metric of the
+ * table below.  A gate that does not run has ssh_gate_up 0 and no other sample.  An upstream has the metrics
+ * that its status has the numbers for (bottle/sidecar.h), in base units.
  */
 #include "prometheus.h"
 
@@ -20,10 +20,10 @@
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
-/* What a sample is of. */
+/* What a sample describes. */
 struct subject {
-    json_object *bottle;   /* as in the JSON of --json */
-    json_object *record;   /* the gate, in its "sidecars" */
+    json_object *bottle;   /* as printed by --json */
+    json_object *record;   /* the gate, one of the bottle's "sidecars" */
     json_object *upstream; /* NULL: the gate as a whole */
 };
 
@@ -38,7 +38,7 @@ struct metric {
 
 /* ---- samples ---- */
 
-/* The format has escapes for three characters; other harmful ones are nothing for a terminal. */
+/* The format escapes three characters.  Others that would harm a terminal are replaced. */
 static void print_label_value(const char *value)
 {
     size_t left = strlen(value);
@@ -70,7 +70,10 @@ static void print_label(const char *separator, const char *label, const char *va
     (void)putchar('"');
 }
 
-/* "NAME{LABELS} ", and one label more unless it is NULL; the value and a newline are the caller's. */
+/*
+ * Prints "NAME{LABELS} "; the caller prints the sample's value and a newline.
+ * @label, @value: one label more; label NULL: none
+ */
 static void begin_sample(const struct metric *metric, const char *suffix,
                          const struct subject *subject, const char *label, const char *value)
 {
@@ -88,12 +91,13 @@ static void begin_sample(const struct metric *metric, const char *suffix,
     (void)fputs("} ", stdout);
 }
 
+/* Prints seconds. */
 static void print_milliseconds(int64_t ms)
 {
     (void)printf("%" PRId64 ".%03" PRId64 "\n", ms / 1000, ms % 1000);
 }
 
-/* Of a member of microseconds. */
+/* Prints a member in microseconds as seconds. */
 static void print_microseconds(json_object *object, const char *key)
 {
     int64_t us = json_object_get_int64(json_object_object_get(object, key));

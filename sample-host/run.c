@@ -14,13 +14,13 @@
  *                                                arrange /etc and /run, drop all rights, execute
  *     wait, stop the sidecars
  *
- * The sidecars are started from outside because inside there is no way out.  They are asked to end with
- * the launcher, by the option exit_with_launcher, and so is the command: after kill -9 of the launcher
+ * The sidecars are started from outside because they need the network there.  They end with the launcher, by
+ * the option exit_with_launcher, and so does the command, by PR_SET_PDEATHSIG: after a kill -9 of the launcher
  * neither runs.
  *
- * Signals.  A terminal sends SIGINT and SIGQUIT to the whole process group: they are the command's.
- * SIGTERM and SIGHUP are handed on to it.  All are ignored or blocked here, so that the way out always
- * stops the sidecars; the command gets everything as the launcher found it.
+ * Signals.  A terminal sends SIGINT and SIGQUIT to the whole process group: the command handles them.
+ * SIGTERM and SIGHUP are forwarded to it.  The launcher ignores or blocks all four, so that it always gets to
+ * stop the sidecars; the command starts with the dispositions and the mask that the launcher was given.
  */
 #include "run.h"
 
@@ -57,8 +57,8 @@ struct run {
     struct directory directory;
     struct bottle bottle;
     pid_t inside; /* 0: there is no process inside */
-    int link;     /* to it */
-    FILE *events; /* NULL: nobody wants them */
+    int link;     /* to the process inside */
+    FILE *events; /* where --events appends; NULL: not given */
 };
 
 static void run_clear(struct run *run)
@@ -77,11 +77,11 @@ static void run_clear(struct run *run)
 
 struct signals {
     sigset_t waited_for;
-    sigset_t mask; /* from here on: as the launcher found it */
+    sigset_t mask; /* the mask and the dispositions that the launcher was given */
     struct sigaction interrupt, quit, child;
 };
 
-static void take_signals(struct signals *signals)
+static void hold_signals(struct signals *signals)
 {
     struct sigaction action = {.sa_handler = SIG_IGN};
 
@@ -92,11 +92,11 @@ static void take_signals(struct signals *signals)
     (void)sigprocmask(SIG_BLOCK, &signals->waited_for, &signals->mask);
     (void)sigaction(SIGINT, &action, &signals->interrupt);
     (void)sigaction(SIGQUIT, &action, &signals->quit);
-    action.sa_handler = SIG_DFL; /* where SIGCHLD is ignored, there is no exit status to wait for */
+    action.sa_handler = SIG_DFL; /* if SIGCHLD is ignored, no exit status can be waited for */
     (void)sigaction(SIGCHLD, &action, &signals->child);
 }
 
-static void give_signals_back(const struct signals *signals)
+static void restore_signals(const struct signals *signals)
 {
     (void)sigaction(SIGINT, &signals->interrupt, NULL);
     (void)sigaction(SIGQUIT, &signals->quit, NULL);
@@ -122,7 +122,7 @@ static bool fork_inside(struct run *run, const struct signals *signals)
     if (pid > 0)
         return true;
 
-    give_signals_back(signals);
+    restore_signals(signals);
     (void)close(run->link);
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != launcher)
         _exit(STATUS_RUN_FAILED);
@@ -140,8 +140,8 @@ static bool write_to_process(pid_t pid, const char *name, const char *text)
 }
 
 /*
- * The caller's user and group keep their numbers, and are the only ones inside: root's too, whose
- * namespace then has no power over anything outside.  "deny" comes first: user_namespaces(7).
+ * The caller's user and group keep their numbers and are the only ones that are mapped, also if the caller is
+ * root.  setgroups(2) has to be denied first: user_namespaces(7).
  */
 static bool map_caller(pid_t pid)
 {
@@ -154,7 +154,7 @@ static bool map_caller(pid_t pid)
            write_to_process(pid, "gid_map", groups);
 }
 
-/* Waits for the process inside and hands signals on to it; returns the status to exit with. */
+/* Waits for the process inside and forwards signals to it; returns the status to exit with. */
 static int wait_inside(const struct run *run, const struct signals *signals)
 {
     siginfo_t ended = {0};
@@ -163,7 +163,7 @@ static int wait_inside(const struct run *run, const struct signals *signals)
     while (waitid(P_PID, (id_t)run->inside, &ended, WEXITED | WNOHANG) == 0 && ended.si_pid == 0) {
         int number = sigwaitinfo(&signals->waited_for, &signal);
         if (number == SIGTERM || number == SIGHUP)
-            (void)kill(run->inside, number); /* it may have ended at this moment */
+            (void)kill(run->inside, number); /* it may just have ended */
     }
     if (ended.si_pid == 0)
         return STATUS_RUN_FAILED;
@@ -192,7 +192,7 @@ static bool prepare(struct run *run)
     return true;
 }
 
-/* Takes the steps until the command is executed. */
+/* Takes the steps up to the execution of the command. */
 static bool start(struct run *run, const struct signals *signals)
 {
     char network[64];
@@ -205,7 +205,7 @@ static bool start(struct run *run, const struct signals *signals)
            bottle_start(&run->bottle, run->request, true, &run->directory) && step_tell(run->link);
 }
 
-/* Appends a file to the events, if it is there. */
+/* Appends a file to --events, if it exists. */
 static bool append_file(const struct run *run, const char *path)
 {
     char buffer[BUFSIZ];
@@ -234,8 +234,8 @@ static bool append_events(const struct run *run)
     return appended;
 }
 
-/* Those that a swap put in the place of what was started are stopped by this program's plugins too. */
-static bool take_swapped(struct run *run)
+/* Updates the targets: another process may have swapped a sidecar since it was started. */
+static bool reload_targets(struct run *run)
 {
     CLEANUP_BOTTLE struct bottle now = {0};
 
@@ -258,9 +258,9 @@ static bool finish(struct run *run)
     bool stopped = directory_lock(&run->directory);
 
     if (run->directory.fd >= 0)
-        stopped &= take_swapped(run);
+        stopped &= reload_targets(run);
     stopped &= bottle_stop(&run->bottle);
-    if (run->directory.fd < 0) /* "down" was faster: nothing is left */
+    if (run->directory.fd < 0) /* "down" has removed everything */
         return stopped;
     bool appended = append_events(run);
     return stopped && bottle_end(&run->bottle, &run->directory) && appended;
@@ -277,10 +277,10 @@ int command_run(const struct request *request)
             bottle_abandon(&run.bottle, &run.directory);
         return STATUS_RUN_FAILED;
     }
-    take_signals(&signals);
+    hold_signals(&signals);
     if (!start(&run, &signals)) {
         bottle_abandon(&run.bottle, &run.directory);
-        cleanup_fd(&run.link); /* the process inside then ends, if it has not ended */
+        cleanup_fd(&run.link); /* makes the process inside end, if it still runs */
         run.link = -1;
         return run.inside > 0 ? wait_inside(&run, &signals) : STATUS_RUN_FAILED;
     }

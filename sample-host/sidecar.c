@@ -46,7 +46,7 @@ void sidecar_clear(struct sidecar *sidecar)
     (void)json_object_put(sidecar->record);
 }
 
-/* ---- what a sidecar is ---- */
+/* ---- what is known of it ---- */
 
 bool sidecar_is_idle(const struct sidecar *sidecar)
 {

@@ -58,11 +58,11 @@ bool slugs_open(struct directory *root)
     if (mkdir(root->path, 0700) != 0 && errno != EEXIST)
         return fail("cannot make %s: %s", root->path, strerror(errno));
     if (lstat(root->path, &file) != 0)
-        return fail("cannot look at %s: %s", root->path, strerror(errno));
+        return fail("cannot examine %s: %s", root->path, strerror(errno));
     if (!is_private(&file))
         return fail(
             "%s must be a directory of user %ju with mode 0700, not user %ju's with mode %#o: "
-            "remove it, or set XDG_RUNTIME_DIR to a directory that is only yours",
+            "remove it, or set XDG_RUNTIME_DIR to a directory of your own with that mode",
             root->path, (uintmax_t)geteuid(), (uintmax_t)file.st_uid, file.st_mode);
     if (!directory_open(root))
         return false;
@@ -71,7 +71,7 @@ bool slugs_open(struct directory *root)
 
 /* ---- claiming ---- */
 
-/* Ends what is left of a bottle whose sidecars are gone; fails if one runs, or if that cannot be told. */
+/* Removes what is left of a bottle whose sidecars have ended; fails if one runs, or might run. */
 static bool remove_remains(const struct directory *directory, const struct request *request)
 {
     CLEANUP_PLUGINS struct plugins plugins = {0};
@@ -92,8 +92,8 @@ static bool remove_remains(const struct directory *directory, const struct reque
 }
 
 /*
- * Who made the directory does not matter: before its maker has it locked, another launcher may have it,
- * or may have removed it and made it again.
+ * It does not matter who made the directory: before this process has it locked, another launcher may lock it,
+ * or remove it and make it again.
  */
 bool slugs_claim(const struct directory *root, const char *slug, const struct request *request,
                  struct directory *directory)
@@ -131,7 +131,7 @@ static bool visit_slug(const struct directory *root, const char *slug,
         return true;
     if (!directory_open_in(root, slug, &directory))
         return false;
-    if (directory.fd < 0) /* it went down meanwhile */
+    if (directory.fd < 0) /* another process took it down meanwhile */
         return true;
     if (!state_load(&directory, &bottle))
         return false;
@@ -140,7 +140,7 @@ static bool visit_slug(const struct directory *root, const char *slug,
     return visit(context, &directory, &bottle);
 }
 
-/* For scandir(3). */
+/* A filter for scandir(3). */
 static int is_slug(const struct dirent *entry)
 {
     return grammar_slug(entry->d_name) ? 1 : 0;
@@ -181,6 +181,6 @@ void slugs_say_not_up(const struct directory *root, const struct request *reques
     const char *separator = "; up: ";
 
     print_part(stderr, "sample-host: bottle %s is not up", request->bottle);
-    (void)slugs_walk(root, &all, add_name, &separator); /* it reports what it cannot read */
+    (void)slugs_walk(root, &all, add_name, &separator); /* has reported what it cannot read */
     (void)fputc('\n', stderr);
 }

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * state.c: state.json: what runs, written down.
+ * state.c: state.json, which says what runs under a slug.
+ *
+ *     {"bottle": …, "slug": …, "sidecars": [RECORD, …]}
+ *
+ * The members of a record are strings; sidecar.c sets them.
  */
 #include "state.h"
 
@@ -85,7 +89,7 @@ bool state_load(const struct directory *directory, struct bottle *bottle)
     if (!bottle->name || !bottle->slug)
         return fail("out of memory");
     if (!read_text_file(directory->fd, STATE_FILE, JSON_TEXT_MAX_BYTES, true, &text))
-        return fail("%s: cannot tell what runs there", directory->path);
+        return fail("cannot tell what runs in %s", directory->path);
     if (!text)
         return true;
     return (json_text_parse(STATE_FILE, text, &object, &failure) == BOTTLE_OK &&

@@ -2,11 +2,11 @@
 /*
  * status.c: the command `status`: what runs, as a table for people, or as JSON or for Prometheus.
  *
- * Which sidecars there are is written down (state.json); how they are, each is asked: one that was killed is
- * "not running", whatever is written.  A sidecar is a line of the table, and each of its upstreams another.
+ * state.json has which sidecars were started; each of them is asked for its state, so one that was killed is
+ * "not running".  The table has a line for each sidecar and one for each of its upstreams.
  *
- * With --watch all that is done again every two seconds, until somebody ends this program.  A table is
- * written at once, so that it does not flicker.
+ * --watch repeats this every two seconds until this program is ended.  Each table is written at once, so that
+ * it does not flicker.
  */
 #include "status.h"
 
@@ -42,7 +42,7 @@
 
 struct listing {
     const struct request *request;
-    json_object *bottles; /* for all but the table */
+    json_object *bottles; /* for --json and --prometheus */
     bool has_colours;
     bool found;
     bool all_run;
@@ -53,7 +53,7 @@ static bool wants_table(const struct listing *listing)
     return !listing->request->value[OPTION_JSON] && !listing->request->value[OPTION_PROMETHEUS];
 }
 
-/* Only on a terminal, and not if its user asks for none: https://no-color.org */
+/* Colours are for terminals, and not if $NO_COLOR is set: https://no-color.org */
 static bool wants_colours(void)
 {
     const char *none = getenv("NO_COLOR");
@@ -65,14 +65,14 @@ static bool wants_colours(void)
 
 /* ---- the table ---- */
 
-/* The sidecar's columns take as much as an upstream's name. */
+/* An upstream's name is as wide as the columns of a sidecar together. */
 #define SIDECAR_FORMAT "%-16s %-16s %-10s %-8s "
 #define STATE_FORMAT   "%-11s"
 #define ADDRESS_FORMAT " %-20s"
 #define SIDECAR_WIDTH  86
 #define COUNTER_FORMAT " %5s %7s %7s %9s %9s %9s %9s  %s"
 
-/* @text: receives the number as people read it, with a unit above 9999 bytes */
+/* @text: out: the number with a unit, in bytes up to 9999 */
 static const char *format_bytes(int64_t bytes, char text[32])
 {
     static const char *const UNITS[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
@@ -89,7 +89,7 @@ static const char *format_bytes(int64_t bytes, char text[32])
     return text;
 }
 
-/* @text: receives the time as people read it */
+/* @text: out: the time with a unit */
 static const char *format_duration(int64_t duration_us, char text[32])
 {
     if (duration_us < 1000)
@@ -107,7 +107,7 @@ static const char *format_count(int64_t count, char text[32])
     return text;
 }
 
-/* An integer of an upstream; "-" if it has none. */
+/* Formats an integer member of the object; "-" if it has none. */
 static const char *number(json_object *object, const char *key,
                           const char *(*format)(int64_t value, char text[32]), char text[32])
 {
@@ -193,7 +193,7 @@ static void print_heading(void)
 
 /* ---- asking ---- */
 
-/* Puts what the sidecar says into its record, and prints it. */
+/* Asks the sidecar, and prints what it says or adds that to its record. */
 static bool list_sidecar(struct listing *listing, const struct bottle *bottle,
                          struct sidecar *sidecar)
 {
@@ -220,7 +220,7 @@ static bool list_bottle(void *context, struct directory *directory, struct bottl
     CLEANUP_PLUGINS struct plugins plugins = {0};
     bool listed = true;
 
-    if (bottle->count == 0) /* left by a launcher that was killed, or a run without sidecars */
+    if (bottle->count == 0) /* of a launcher that was killed, or a run without sidecars */
         return true;
     if (!bottle_attach(bottle, listing->request, &plugins))
         return false;
@@ -237,7 +237,7 @@ static bool list_bottle(void *context, struct directory *directory, struct bottl
     return fail("%s: out of memory", directory->path);
 }
 
-/* Once; returns the exit status. */
+/* Prints everything once; returns the exit status. */
 static int list(const struct request *request, const struct directory *root)
 {
     CLEANUP_JSON json_object *object = json_object_new_object();
@@ -262,7 +262,7 @@ static int list(const struct request *request, const struct directory *root)
     return listing.all_run ? STATUS_OK : STATUS_NOT_RUNNING;
 }
 
-/* Ends when standard output is closed, or with the first failure. */
+/* Repeats the list until standard output is closed or something fails. */
 static int watch(const struct request *request, const struct directory *root)
 {
     const struct timespec interval = {.tv_sec = WATCH_INTERVAL_S};
@@ -270,7 +270,7 @@ static int watch(const struct request *request, const struct directory *root)
     int status;
 
     if (setvbuf(stdout, whole, _IOFBF, sizeof whole) != 0) {
-        (void)fail("cannot write whole tables");
+        (void)fail("cannot buffer standard output");
         return STATUS_FAILED;
     }
     do {

@@ -28,7 +28,7 @@ bool read_text_file(int dir_fd, const char *name, size_t max_bytes, bool optiona
     if (fd < 0 || fstat(fd, &file) != 0)
         return fail("cannot open %s: %s", name, strerror(errno));
     if (!S_ISREG(file.st_mode))
-        return fail("%s is no regular file", name);
+        return fail("%s is not a regular file", name);
     CLEANUP_FREE char *buffer = malloc(max_bytes + 2);
     if (!buffer)
         return fail("%s: out of memory", name);
@@ -41,7 +41,7 @@ bool read_text_file(int dir_fd, const char *name, size_t max_bytes, bool optiona
         return fail("%s is longer than %zu bytes, the most that is read", name, max_bytes);
     buffer[length] = '\0';
     if (strlen(buffer) < length)
-        return fail("%s: byte %zu is NUL: it must be text", name, strlen(buffer));
+        return fail("%s: byte %zu is NUL: the file must be text", name, strlen(buffer));
     *text = steal_pointer(&buffer);
     return true;
 }

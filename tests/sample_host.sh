@@ -192,7 +192,7 @@ refuses_wrong_usage() {
     usage_error "$user" 'unknown option --colour; there are: --plugin' status --colour
     usage_error "$user" '--slug' status --colour
     usage_error "$user" 'unknown option --colour=3; there are: --plugin' status --colour=3
-    usage_error "$user" 'unknown option -x: there are none of one letter' status -xy
+    usage_error "$user" 'unknown option -x: options have long names' status -xy
     usage_error "$user" 'option --p is ambiguous: give --plugin, --prometheus' status --p
     usage_error "$user" '--manifest needs a value: give --manifest FILE' plan web --manifest
     usage_error "$user" '--options needs a value: give --options SIDECAR=JSON' up web --options
@@ -200,8 +200,8 @@ refuses_wrong_usage() {
     usage_error "$user" 'status does not take --slug; it takes: --plugin, --manifest, --json, --prometheus, --watch, --help' \
         status --slug web
     usage_error "$user" 'give whole seconds, from 0 to 604800' swap web --grace 1.5
-    usage_error "$user" 'neither --json nor --watch' status --prometheus --json
-    usage_error "$user" 'neither --json nor --watch' status --watch --prometheus
+    usage_error "$user" 'cannot be combined with --json or --watch' status --prometheus --json
+    usage_error "$user" 'cannot be combined with --json or --watch' status --watch --prometheus
     usage_error "$user" 'up needs the name of a bottle' up --internal-network 127.0.0.2
     usage_error "$user" '"more" is one argument too many' down web more
     usage_error "$user" '"web" is one argument too many' plugins web
@@ -210,7 +210,7 @@ refuses_wrong_usage() {
     usage_error "$user" 'down takes nothing after "--"' down web -- more
     usage_error "$user" 'give SIDECAR=JSON' up web --options ssh_gate
     usage_error "$user" 'give SIDECAR=JSON' up web --options '={}'
-    usage_error "$user" 'is there twice' up web --options 'ssh_gate={}' --options 'ssh_gate={}'
+    usage_error "$user" 'is given twice' up web --options 'ssh_gate={}' --options 'ssh_gate={}'
     usage_error "$user" '--options' up web --options 'ssh_gate=[]'
     usage_error "$user" '--options' up web --options 'ssh_gate={"a": 1, "a": 1}'
 }
@@ -290,7 +290,7 @@ shows_nothing_harmful() {
     harmless "$@" SCRIPTED_STOP=fail down "$name"
     harmless "$@" down "$name"
     as "$user" rm "$harm_bytes.so"
-    fails_with 'is no UTF-8' host "$user" up web --internal-network $'\xff'
+    fails_with 'is not UTF-8' host "$user" up web --internal-network $'\xff'
     nothing_is_left "$user"
 }
 
@@ -320,8 +320,8 @@ refuses_bad_manifests() {
     { printf '{"bottles": {"web": {"x": "' && head -c 1048576 /dev/zero | tr '\0' x && printf '"}}}'; } |
         as "$user" tee manifests/long >/dev/null
     bad_file "$user" 'there is no manifest manifests/none' manifests/none
-    bad_file "$user" 'is no regular file' manifests/directory
-    bad_file "$user" 'is no regular file' manifests/fifo
+    bad_file "$user" 'is not a regular file' manifests/directory
+    bad_file "$user" 'is not a regular file' manifests/fifo
     bad_file "$user" 'byte 24 is NUL' manifests/nul
     bad_file "$user" 'is longer than 1048576 bytes' manifests/long
     bad_manifest "$user" 'manifests/bad' ''
@@ -334,9 +334,9 @@ refuses_bad_manifests() {
     bad_manifest "$user" 'has no bottle "web"; it has: one, two' '{"bottles": {"one": {}, "two": {}}}'
     bad_manifest "$user" 'ssh_gate: ' '{"bottles": {"web": {"ssh": [{"Host": "h", "Prot": 22}]}}}'
     bad_manifest "$user" 'control characters' '{"bottles": {"a\u0007b": {}}}' $'a\ab'
-    bad_manifest "$user" '"Web" is no slug' '{"bottles": {"Web": {}}}' Web
-    fails_with '"../up" is no slug' host "$user" plan web --slug ../up
-    fails_with 'is no slug' host "$user" plan web --slug "$(printf 'a%.0s' {1..41})"
+    bad_manifest "$user" '"Web" is not a slug' '{"bottles": {"Web": {}}}' Web
+    fails_with '"../up" is not a slug' host "$user" plan web --slug ../up
+    fails_with 'is not a slug' host "$user" plan web --slug "$(printf 'a%.0s' {1..41})"
     fails_with 'there is no manifest' host "$user" plan web --manifest ''
 }
 
@@ -613,11 +613,11 @@ removes_only_its_own() {
     local user=$1
     host "$user" up web --internal-network 127.0.0.2
     as "$user" mkdir -p runtime/sample-host/web/ssh_gate/more/
-    fails_with 'ssh_gate/more is not one of the files that belong there' host "$user" down web
+    fails_with 'ssh_gate/more does not belong there' host "$user" down web
     [ -z "$(ss -Hltn)" ]
     as "$user" rmdir runtime/sample-host/web/ssh_gate/more
     as "$user" ln -s ../../claude-bottle.json runtime/sample-host/web/link
-    fails_with 'web/link is not one of the files that belong there' host "$user" down web
+    fails_with 'web/link does not belong there' host "$user" down web
     as "$user" rm runtime/sample-host/web/link
     host "$user" down web
     as "$user" test -e claude-bottle.json

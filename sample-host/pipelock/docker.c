@@ -2,10 +2,10 @@
 /*
  * docker.c: pipelock as a container, of an image that the launcher names by its digest.
  *
- * The container is claude-bottle-pipelock-SLUG, which is also the host name that the agent dials; its
- * labels have the record.  pipelock's image has no shell and no other program: pipelock itself says
- * whether it is healthy.  It listens on both networks, since its addresses are not known before it runs.
- * Its root can be written to, by root alone: an engine puts no file into one that is read-only.
+ * The container's name, claude-bottle-pipelock-SLUG, is also the host name that the agent dials; the record
+ * of the run is one of its labels.  pipelock's image has no shell and no other program, so pipelock itself is
+ * run to tell whether it is healthy.  It listens on both networks, as its addresses are not known before it
+ * runs.  Its root file system is writable, by root alone: an engine copies no file into a read-only one.
  */
 #include "backend.h"
 #include "record.h"
@@ -30,7 +30,7 @@
 
 static const char *const OPTION_KEYS[] = {CONTAINER_OPTION_KEYS, NULL};
 
-/* name: where the container's name is to be */
+/* @name: out: the container's name, which the result points to */
 static struct container container_of(struct engine *engine, const char *slug, const char *instance,
                                      char name[sizeof CONTAINER_PREFIX + SLUG_SIZE])
 {
@@ -76,7 +76,7 @@ static json_object *describe(const struct container *container,
     return built ? steal_pointer(&body) : NULL;
 }
 
-/* What is wrong it says; of a healthy one it says nothing. */
+/* `pipelock healthcheck` prints what is wrong, and nothing if pipelock is healthy. */
 static enum bottle_result wait_until_healthy(const struct container *container, int32_t timeout_ms,
                                              struct failure *failure)
 {
@@ -106,7 +106,7 @@ static enum bottle_result wait_until_healthy(const struct container *container, 
                        container->name, timeout_ms, words);
 }
 
-/* What is made here is undone by the caller. */
+/* On failure, the caller removes the container. */
 static enum bottle_result run(struct container *container, const struct container_options *options,
                               const struct pipelock_plan *plan, json_object *internal,
                               json_object *egress, struct failure *failure)
@@ -115,7 +115,7 @@ static enum bottle_result run(struct container *container, const struct containe
 
     if (!text)
         return failure_set(failure, BOTTLE_INTERNAL, "out of memory");
-    /* Readable for the user that the container has, who is nobody. */
+    /* Readable for the user of the container, who is nobody. */
     const struct engine_file config = {
         .path = CONFIG_FILE, .mode = 0444, .bytes = text, .length = strlen(text)};
     enum bottle_result result = container_run(container, internal, egress, &config, failure);

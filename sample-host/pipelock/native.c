@@ -2,15 +2,15 @@
 /*
  * native.c: pipelock as a process on this machine.
  *
- * start takes the slug (claim.h), writes what the process is given, runs it detached, and waits until its
- * port accepts.  The process has the claim and its record, so stop and status need no state: they find
- * it by its slug, and it vanishes with the process.
+ * start claims the slug (claim.h), writes pipelock's configuration, runs it detached, and waits until its port
+ * accepts connections.  The process holds the claim and the record of the run, so stop and status need no
+ * state: they find the process by its slug, and the claim ends with it.
  *
- * pipelock dials from where it listens, so it cannot stand between a network namespace and another: the
- * internal network must be an address of this machine.
+ * pipelock dials from the network namespace that it listens in, so it cannot connect one namespace with
+ * another: the internal network must be an address of this machine.
  *
- * In the stage dir: ACTIVE_FILE is what the process goes by, LOG_FILE what the latest one said.  Both stay when
- * it ends, for the launcher to read and to remove.  Nothing bounds the log while pipelock runs.
+ * In the stage dir, ACTIVE_FILE is the configuration of the process and LOG_FILE what the latest one printed.
+ * Both remain when it ends, for the launcher to read and remove.  Nothing bounds the log while pipelock runs.
  */
 #include "backend.h"
 #include "record.h"
@@ -63,7 +63,7 @@ static enum bottle_result check_networks(const struct pipelock_plan *plan, struc
 
 /* ---- start ---- */
 
-/* What one start holds. */
+/* What a start holds until it returns. */
 struct native_start {
     const struct pipelock_plan *plan;
     int32_t timeout_ms;
@@ -128,7 +128,7 @@ static enum bottle_result run_program(struct native_start *start, json_object *r
     return BOTTLE_OK;
 }
 
-/* With the slug taken: what fails here is undone. */
+/* Starts with the slug claimed; undoes what it made if it fails. */
 static enum bottle_result start_claimed(struct native_start *start, json_object *record,
                                         struct failure *failure)
 {

@@ -2,12 +2,13 @@
 /*
  * plan.c: bottle.egress.allowlist → plan → pipelock's configuration.
  *
- * An item of the allowlist is a host name, or "*." and one, which to pipelock means that name and all below
- * it.  Nothing else is let through, so what is in a plan goes into the configuration as it is.  pipelock
- * takes no empty list: a bottle without one has a plan without upstreams, and start refuses that.
+ * An item of the allowlist is a host name, or "*." and a host name, which to pipelock means that name and all
+ * below it.  Nothing else is accepted, so the hosts of a plan are written to the configuration as they are.
+ * pipelock refuses an empty list: a bottle without an allowlist has a plan without upstreams, which start
+ * refuses.
  *
- * prepare writes the configuration for people to read; a pipelock that runs follows the file it
- * was given when that changes, so each run gets another one, which start writes from the plan.
+ * The configuration that prepare writes is for people to read.  A running pipelock reloads its file when that
+ * changes, so each run has a file of its own, which start writes from the plan.
  */
 #include "plan.h"
 
@@ -70,7 +71,7 @@ static enum bottle_result add_host(json_object *item, size_t index, json_object 
                : failure_set(failure, BOTTLE_INTERNAL, "bottle.egress: out of memory");
 }
 
-/* Absent and null mean the same, at each level: the bottle asks for nothing. */
+/* At each level, absent and null both mean that the bottle asks for nothing. */
 static enum bottle_result read_bottle(json_object *bottle, json_object *upstreams,
                                       struct failure *failure)
 {
