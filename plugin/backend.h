@@ -30,7 +30,11 @@ struct backend {
     enum bottle_result (*yield)(const struct target *target, struct failure *failure);
 };
 
-extern const struct backend backend_native, backend_docker;
+/* All of them: DO(NAME) for each backend_NAME.  The first is the default. */
+#define FOR_EACH_BACKEND(DO) DO(native) DO(docker)
+
+#define DECLARE_BACKEND(name) extern const struct backend backend_##name;
+FOR_EACH_BACKEND(DECLARE_BACKEND)
 
 /*
  * backend_change.c: start, taking over from a gate of another backend.

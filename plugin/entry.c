@@ -24,11 +24,19 @@
 
 #include <string.h>
 
-static const struct backend *const BACKENDS[] = {&backend_native, &backend_docker};
-static const char *const BACKEND_NAMES[] = {"native", "docker", NULL};
-static const struct target_operations *const OF_TARGET[] = {&backend_native.of_target,
-                                                            &backend_docker.of_target};
-static const struct sidecar_backends SIDECAR_BACKENDS = {SIDECAR_NAME, BACKEND_NAMES, OF_TARGET};
+#define BACKEND_ADDRESS(name) &backend_##name,
+#define BACKEND_NAME(name)    #name,
+
+static const struct backend *const BACKENDS[] = {FOR_EACH_BACKEND(BACKEND_ADDRESS)};
+/* In the same order, as the table has them. */
+static const char *const BACKEND_NAMES[] = {FOR_EACH_BACKEND(BACKEND_NAME) NULL};
+
+static const struct target_operations *of_target(size_t index)
+{
+    return &BACKENDS[index]->of_target;
+}
+
+static const struct sidecar_backends SIDECAR_BACKENDS = {SIDECAR_NAME, BACKEND_NAMES, of_target};
 
 static enum bottle_result find_target(const char *text, const struct backend **backend,
                                       struct target *target, struct failure *failure)

@@ -4,7 +4,7 @@
  *
  * There are two.  The relay comes as an image of its own: one file, named by that file's
  * hash, loaded once for each version of the plugin and found again later.  Its config is its command
- * line (wire/command_line_read.c).  Or the launcher names an image with sh and socat, and the program is the
+ * line (wire/command_line.h).  Or the launcher names an image with sh and socat, and the program is the
  * entrypoint script that prepare wrote.
  *
  * The relay's root is read-only; the script has to be copied into a root that is not.
@@ -13,6 +13,7 @@
 
 #include "common/cleanup.h"
 #include "common/text/utf8.h"
+#include "wire/command_line.h"
 #include "wire/relay_image.h"
 
 #include <stdio.h>
@@ -108,76 +109,20 @@ enum bottle_result docker_provide_image(const struct docker_start *start, struct
 
 /* ---- the relay ---- */
 
-static bool append_option(json_object *words, const char *option, const char *value)
+/* Of an engine's network: where the relay is to find its own address. */
+static bool add_subnets(json_object *subnets, json_object *network)
 {
-    return array_add_text(words, option) && array_add_text(words, value);
-}
-
-static bool append_number(json_object *words, const char *option, int32_t number)
-{
-    char text[16];
-
-    (void)snprintf(text, sizeof text, "%d", number);
-    return append_option(words, option, text);
-}
-
-static bool append_subnets(json_object *words, json_object *network)
-{
-    json_object *subnets = object_member(object_member(network, "IPAM"), "Config");
+    json_object *configs = object_member(object_member(network, "IPAM"), "Config");
     size_t count =
-        json_object_is_type(subnets, json_type_array) ? json_object_array_length(subnets) : 0;
-    bool appended = true;
+        json_object_is_type(configs, json_type_array) ? json_object_array_length(configs) : 0;
+    bool added = subnets != NULL;
 
-    for (size_t i = 0; appended && i < count; i++) {
-        json_object *subnet = object_member(json_object_array_get_idx(subnets, i), "Subnet");
+    for (size_t i = 0; added && i < count; i++) {
+        json_object *subnet = object_member(json_object_array_get_idx(configs, i), "Subnet");
         if (subnet)
-            appended = append_option(words, "--listen", json_object_get_string(subnet));
+            added = array_add_text(subnets, json_object_get_string(subnet));
     }
-    return appended;
-}
-
-static bool append_limits(json_object *words, const struct relay_config *config)
-{
-    char text[64];
-    bool appended = true;
-
-    for (size_t i = 0; appended && i < RELAY_LIMITS; i++) {
-        (void)snprintf(text, sizeof text, "%s=%d", RELAY_LIMIT[i].key, config->limits[i]);
-        appended = append_option(words, "--limit", text);
-    }
-    return appended;
-}
-
-static bool append_upstream(json_object *words, const struct relay_upstream_config *upstream)
-{
-    char text[(size_t)2 * RELAY_HOST_SIZE + sizeof ",65535,,65535"];
-
-    (void)snprintf(text, sizeof text, "%s,%u,%s,%u", upstream->alias, upstream->listen_port,
-                   upstream->host, upstream->port);
-    return append_option(words, "--upstream", text);
-}
-
-/* wire/command_line_read.c reads it. */
-static bool append_arguments(json_object *words, const struct relay_config *config,
-                             json_object *network)
-{
-    bool appended =
-        array_add_text(words, "serve") && append_option(words, "--forwarding", "refused") &&
-        append_option(words, "--slug", config->slug) &&
-        append_option(words, "--instance", config->instance) && append_subnets(words, network) &&
-        append_number(words, "--resolve-timeout-ms", config->resolve_timeout_ms) &&
-        append_number(words, "--dial-timeout-ms", config->dial_timeout_ms) &&
-        append_number(words, "--identification-timeout-ms", config->identification_timeout_ms) &&
-        append_limits(words, config) &&
-        (!config->sandbox_required || append_option(words, "--sandbox", "required")) &&
-        (!config->takeover_instance[0] ||
-         append_option(words, "--takeover", config->takeover_instance));
-
-    for (uint32_t i = 0; appended && i < config->dns_server_count; i++)
-        appended = append_option(words, "--dns-server", config->dns_servers[i]);
-    for (uint32_t i = 0; appended && i < config->upstream_count; i++)
-        appended = append_upstream(words, &config->upstreams[i]);
-    return appended;
+    return added;
 }
 
 /* With a restart policy the engine does not remove a container that ended. */
@@ -185,10 +130,11 @@ static bool describe_relay(json_object *body, const struct docker_start *start)
 {
     json_object *host_config = object_member(body, "HostConfig");
     json_object *entrypoint = json_object_new_array(), *words = json_object_new_array();
+    CLEANUP_JSON json_object *subnets = json_object_new_array();
     bool removes_itself = strcmp(start->options.restart, "no") == 0;
     char reference[128];
-    bool built = array_add_text(entrypoint, RELAY_PATH) &&
-                 append_arguments(words, start->config, start->internal);
+    bool built = array_add_text(entrypoint, RELAY_PATH) && add_subnets(subnets, start->internal) &&
+                 arguments_write(words, start->config, subnets);
 
     built = object_add(body, "Entrypoint", entrypoint) && built;
     built = object_add(body, "Cmd", words) && built;

@@ -15,6 +15,10 @@ struct pipelock_backend {
                                 struct failure *failure);
 };
 
-extern const struct pipelock_backend pipelock_native, pipelock_docker;
+/* All of them: DO(NAME) for each pipelock_NAME.  The first is the default. */
+#define FOR_EACH_BACKEND(DO) DO(native) DO(docker)
+
+#define DECLARE_BACKEND(name) extern const struct pipelock_backend pipelock_##name;
+FOR_EACH_BACKEND(DECLARE_BACKEND)
 
 #endif

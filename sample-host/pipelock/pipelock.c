@@ -24,11 +24,19 @@
 
 #include <json-c/json.h>
 
-static const struct pipelock_backend *const BACKENDS[] = {&pipelock_native, &pipelock_docker};
-static const char *const BACKEND_NAMES[] = {"native", "docker", NULL};
-static const struct target_operations *const OF_TARGET[] = {&pipelock_native.of_target,
-                                                            &pipelock_docker.of_target};
-static const struct sidecar_backends SIDECAR_BACKENDS = {SIDECAR_NAME, BACKEND_NAMES, OF_TARGET};
+#define BACKEND_ADDRESS(name) &pipelock_##name,
+#define BACKEND_NAME(name)    #name,
+
+static const struct pipelock_backend *const BACKENDS[] = {FOR_EACH_BACKEND(BACKEND_ADDRESS)};
+/* In the same order, as the table has them. */
+static const char *const BACKEND_NAMES[] = {FOR_EACH_BACKEND(BACKEND_NAME) NULL};
+
+static const struct target_operations *of_target(size_t index)
+{
+    return &BACKENDS[index]->of_target;
+}
+
+static const struct sidecar_backends SIDECAR_BACKENDS = {SIDECAR_NAME, BACKEND_NAMES, of_target};
 
 static enum bottle_result prepare(struct bottle_prepare *arguments)
 {

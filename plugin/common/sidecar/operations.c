@@ -71,7 +71,7 @@ enum bottle_result operation_stop(struct bottle_stop *arguments,
     if (result == BOTTLE_OK)
         result = target_parse(arguments->target, backends->names, &backend, &target, &failure);
     if (result == BOTTLE_OK)
-        result = backends->of_target[backend]->stop(&target, &failure);
+        result = backends->of_target(backend)->stop(&target, &failure);
     if (result == BOTTLE_NOT_FOUND)
         result = BOTTLE_OK;
     return arguments_finish(result, &failure, &arguments->message);
@@ -88,7 +88,7 @@ static enum bottle_result status_text(const char *target_text,
         target_parse(target_text, backends->names, &backend, &target, failure);
 
     if (result == BOTTLE_OK)
-        result = backends->of_target[backend]->status(&target, &status, failure);
+        result = backends->of_target(backend)->status(&target, &status, failure);
     if (result != BOTTLE_OK)
         return result;
     if (object_add_text(status, "sidecar", backends->sidecar) &&

@@ -22,10 +22,12 @@ struct target_operations {
                                  struct failure *failure);
 };
 
+/* What the operations need to know of a plugin. */
 struct sidecar_backends {
     const char *sidecar;      /* the plugin's name */
     const char *const *names; /* NULL-terminated, as in the plugin's table */
-    const struct target_operations *const *of_target; /* one for each name */
+    /* index: of a name */
+    const struct target_operations *(*of_target)(size_t index);
 };
 
 /* @prepare: gets arguments that are there; plan: out: malloc'ed */
