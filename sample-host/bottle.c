@@ -4,8 +4,8 @@
  *
  * A bottle has one sidecar of each plugin that is loaded; it is idle if its plan has no upstreams.
  *
- * What is about to run is written down first, under short targets (bottle/sidecar.h), and again after each
- * start, under the targets that start returned: whenever this program is killed, what it started can be
+ * state.json is written before the first start, with short targets (bottle/sidecar.h), and again after each
+ * start, with the target that start returned.  So whenever this program is killed, what it started can be
  * found and stopped.
  */
 #include "bottle.h"

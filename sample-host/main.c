@@ -2,8 +2,8 @@
 /*
  * main.c: sample-host, a small launcher of sidecars: the commands, their help, and the way to them.
  *
- * sample-host/ is for a launcher that is small enough to read in one sitting, and for pipelock, a small
- * sidecar: everything that knows SSH, or that a second launcher would need too, belongs elsewhere.
+ * sample-host/ is for a real launcher, small enough to read in one sitting, and for the sidecar pipelock; what
+ * gates SSH belongs in plugin/, and what any launcher needs to call a plugin in host-api/.
  *
  * Read on in commands.c, where `up` shows what every launcher does, then in sidecar.c, where the operations
  * of a plugin are called.  The other files, from the top down:
@@ -15,7 +15,7 @@
  *     manifest.c, plugins.c           the bottle that is asked for, and the plugins that serve it
  *     bottle.c, swap.c, sidecar.c     a bottle's sidecars, a sidecar's move, one sidecar
  *     networks.c, owned.c             a slug's networks, and what else a user has in an engine
- *     state.c, directory.c            what runs, written down, and where
+ *     state.c, directory.c            state.json, and the directories it is in
  *     describe.c, members.c, path.c, text_file.c, fail.c, print.c
  *                                     JSON, files, errors and text, for all of them
  *
