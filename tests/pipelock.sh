@@ -388,8 +388,8 @@ survives_its_launcher() {
     (host "$user" status silent || true) | grep -E '^silent +silent +pipelock +native '
     fails_with conflict up "$user" silent
     host "$user" down silent
-    [ ! -e "/proc/$process" ]
     nothing_is_left "$user"
+    wait_until test ! -e "/proc/$process" # it has ended; whoever adopted it reaps it
 }
 
 is_replaced_when_it_was_killed() {
