@@ -5,10 +5,10 @@
 #
 # It starts an OpenSSH server of its own on two ports of 127.0.0.1, with a git repository, and declares
 # one of the ports in a manifest.  Everything is in one temporary directory, which is removed again.  The
-# exit status is 0 if each step went as expected.
+# exit status is 0 if each step went as expected.  SAMPLE_HOST is the launcher to use, if not that of BUILD_DIR.
 set -euo pipefail
 
-sample_host=${BUILD_DIR:?set it to the directory of the build}/sample-host/sample-host
+sample_host=${SAMPLE_HOST:-${BUILD_DIR:?set it to the directory of the build}/sample-host/sample-host}
 user=$(id -un)
 dir=$(mktemp -d)
 server=
