@@ -67,7 +67,7 @@ bool networks_provide(const char *slug, const char *internal_network, const char
                       bool *may_exist)
 {
     CLEANUP_ENGINE struct engine *engine = NULL;
-    char owner[ENGINE_OWNER_SIZE];
+    char owner[LABEL_OWNER_SIZE];
 
     if (!owned_open(&engine, owner))
         return false;
@@ -80,7 +80,7 @@ bool networks_remove(const char *slug)
 {
     CLEANUP_ENGINE struct engine *engine = NULL;
     CLEANUP_JSON json_object *networks = NULL;
-    char owner[ENGINE_OWNER_SIZE];
+    char owner[LABEL_OWNER_SIZE];
 
     return owned_open(&engine, owner) && owned_list(engine, ENGINE_NETWORKS, owner, &networks) &&
            owned_remove(engine, ENGINE_NETWORKS, networks, slug, false);

@@ -57,7 +57,7 @@ bool orphans_remove(const struct directory *root, const struct request *request)
     CLEANUP_JSON json_object *networks = NULL;
     CLEANUP_JSON json_object *slugs = json_object_new_object();
     struct json_object_iter iter;
-    char owner[ENGINE_OWNER_SIZE];
+    char owner[LABEL_OWNER_SIZE];
     bool removed = true;
 
     if (!owned_open(&engine, owner) || !owned_list(engine, ENGINE_CONTAINERS, owner, &containers) ||

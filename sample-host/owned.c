@@ -15,11 +15,11 @@
 
 #include <string.h>
 
-bool owned_open(struct engine **engine, char owner[ENGINE_OWNER_SIZE])
+bool owned_open(struct engine **engine, char owner[LABEL_OWNER_SIZE])
 {
     struct failure failure;
 
-    if (!engine_owner(owner))
+    if (!label_owner(owner))
         return fail("cannot determine this machine's host name: set one with hostname(1)");
     return engine_open(ENGINE_TIMEOUT_MS, engine, &failure) == BOTTLE_OK ||
            fail("%s", failure.message);

@@ -9,7 +9,7 @@
 #include "engine/engine.h"
 
 /* @owner: out: this user on this machine, as labels name them */
-bool owned_open(struct engine **engine, char owner[ENGINE_OWNER_SIZE]);
+bool owned_open(struct engine **engine, char owner[LABEL_OWNER_SIZE]);
 
 /* Lists the owner's containers, or networks. */
 bool owned_list(struct engine *engine, enum engine_kind kind, const char *owner,

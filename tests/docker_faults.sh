@@ -78,7 +78,7 @@ is_no_engine() {
 
 # An engine that only speaks what came before our API.
 is_of_another_time() {
-    refuses_answer 'speaks the API up to 1.40, ssh_gate from 1.41' '200 OK\r\nApi-Version: 1.40' OK
+    refuses_answer 'speaks the API up to 1.40, and 1.41 is needed' '200 OK\r\nApi-Version: 1.40' OK
 }
 
 # One that no longer speaks ours says so itself.

@@ -8,7 +8,7 @@
  */
 #include "common/cleanup.h"
 #include "common/text/json_object.h"
-#include "engine/engine.h"
+#include "engine/streams.h"
 #include "engine/tar.h"
 
 #include <criterion/criterion.h>
@@ -397,7 +397,7 @@ Test(engine, an_error_after_a_good_beginning_is_an_error)
     for (ssize_t piece = 1; piece < (ssize_t)sizeof TEXT; piece += 7) {
         struct failure failure;
         answer_with(TEXT, piece);
-        cr_assert_eq(engine_pull_image(engine, NULL, "name", &failure), BOTTLE_UNAVAILABLE);
+        cr_assert_eq(engine_pull_image(engine, "name", NULL, NULL, &failure), BOTTLE_UNAVAILABLE);
         cr_assert_not_null(strstr(failure.message, "image name: no space left there"), "%s",
                            failure.message);
     }

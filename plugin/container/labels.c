@@ -5,12 +5,12 @@
 #include <stdio.h>
 #include <unistd.h>
 
-bool engine_owner(char owner[ENGINE_OWNER_SIZE])
+bool label_owner(char owner[LABEL_OWNER_SIZE])
 {
     char host[256] = "";
 
     if (gethostname(host, sizeof host - 1))
         return false;
-    (void)snprintf(owner, ENGINE_OWNER_SIZE, "%u@%s", geteuid(), host);
+    (void)snprintf(owner, LABEL_OWNER_SIZE, "%u@%s", geteuid(), host);
     return true;
 }

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * labels.h: the labels of what belongs to a bottle in an engine: containers, networks, images.
+ * labels.h: the labels of a bottle's containers, networks and images.
  *
- * A name proves nothing, for anybody may give it.  What is looked for, replaced or removed is found by
- * these.
+ * Anybody can give a container any name, so ownership is decided by these labels: only what has them is
+ * replaced or removed.
  */
-#ifndef DOCKER_ENGINE_LABELS_H
-#define DOCKER_ENGINE_LABELS_H
+#ifndef CONTAINER_LABELS_H
+#define CONTAINER_LABELS_H
 
 #include <stdbool.h>
 
-#define LABEL_SIDECAR  "com.claude-bottle.sidecar" /* the plugin's name; networks have none */
+#define LABEL_SIDECAR  "com.claude-bottle.sidecar" /* the plugin's name; networks do not have it */
 #define LABEL_SLUG     "com.claude-bottle.slug"
 #define LABEL_INSTANCE "com.claude-bottle.instance"
-#define LABEL_OWNER    "com.claude-bottle.owner" /* engine_owner() */
+#define LABEL_OWNER    "com.claude-bottle.owner" /* label_owner() */
 
-#define ENGINE_OWNER_SIZE 280
+#define LABEL_OWNER_SIZE 280
 
 /*
- * Who made it, where several users and machines share an engine: USER-ID@HOST of this process.  False
- * if the host's name cannot be told, with errno set.
+ * The value of LABEL_OWNER for this process, USER-ID@HOST, as several users and machines may share an engine.
+ * False, with errno set: the host's name cannot be read.
  */
-bool engine_owner(char owner[ENGINE_OWNER_SIZE]);
+bool label_owner(char owner[LABEL_OWNER_SIZE]);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* networks.c: a bottle's internal network and its egress network, which the launcher made; see container.h. */
-#include "container/container.h"
+/* networks.c: see networks.h. */
+#include "container/networks.h"
 
 #include "common/cleanup.h"
 #include "common/text/json_object.h"
@@ -22,14 +22,15 @@ static enum bottle_result find_network(struct engine *engine, const char *what, 
     CLEANUP_JSON json_object *found = NULL;
 
     if (!is_network_name(name))
-        return failure_set(failure, BOTTLE_INVALID,
-                           "%s: \"%s\" is no network of an engine; give its name", what,
-                           EXCERPT(name));
+        return failure_set(
+            failure, BOTTLE_INVALID,
+            "%s: \"%s\" is not the name of a network; give the name of one of the engine's", what,
+            EXCERPT(name));
     enum bottle_result result =
         engine_call(engine, "GET", NULL, &found, failure, "/networks/%s", name);
     if (result != BOTTLE_OK && result != BOTTLE_NOT_FOUND)
         return result;
-    /* The engine also takes the start of an ID for a name. */
+    /* The engine accepts the beginning of an ID, too, so the network that it found may be another one. */
     if (strcmp(object_text(found, "Name"), name) != 0 &&
         strcmp(object_text(found, "Id"), name) != 0)
         return failure_set(failure, BOTTLE_UNAVAILABLE,

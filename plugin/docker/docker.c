@@ -1,23 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * docker.c: the backend that runs the gate as a container, with the engine of $DOCKER_HOST.
+ * docker.c: the backend that runs the gate as a container, with the engine of $DOCKER_HOST; its
+ * operations except start.
  *
- * A gate is its container: claude-bottle-ssh-gate-SLUG, which is also the host name that the agent
- * dials (gate.c).  Nothing else is kept, so nothing can go stale.  Of the two programs that can be in it
+ * In docker/ belongs what is specific to a gate in a container.  What other sidecars' containers need, too,
+ * is in container/; what the gate needs wherever it runs is in bottle/ and wire/.
  *
- *   the relay     answers for itself: status and drain run its program once more inside
- *                 (relay/control_command.h), so no port is opened for them; when it ends, the engine
- *                 removes the container
- *   the script    in an image of the launcher's choice, as the first ssh_gate did it; the engine knows
- *                 whether it runs, and that is its status; it cannot drain
+ * A gate's state is its container, claude-bottle-ssh-gate-SLUG, which is also the host name that the agent
+ * dials; there is no other record of it that could be out of date.  The container runs one of two programs:
  *
- * docker.h lists the other files; start.c is where to read on.
+ *   the relay     answers status and drain itself: its program is run once more in the container as a
+ *                 client (relay/control_command.h), so no port is opened for that.  When the relay ends,
+ *                 the engine removes the container
+ *   the script    runs in an image of the launcher's choice.  Its status is whether its container runs;
+ *                 it cannot drain
+ *
+ *   start.c       start, from the options to the target       options.c   the start options
+ *   program.c     the program and the relay's image           ready.c     waiting until every port accepts
+ *   takeover.c    taking over from another gate               gate.c      finding and asking a gate
  */
-#include "docker/docker.h"
+#include "backend.h"
 
 #include "common/cleanup.h"
 #include "common/process/wait.h"
+#include "common/text/json_object.h"
 #include "common/text/utf8.h"
+#include "container/existing.h"
+#include "container/labels.h"
+#include "docker/gate.h"
+#include "docker/start.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -30,7 +41,7 @@
 static enum bottle_result stop_container(struct engine *engine, json_object *found,
                                          struct failure *failure)
 {
-    /* So that its peers see their connections end; /bin/sh as the first process hears no signal. */
+    /* A relay is stopped with a signal, so that it ends its connections; /bin/sh as process 1 ignores signals. */
     return gate_runs_script(found) ? container_remove(engine, object_text(found, "Id"), failure)
                                    : container_stop(engine, found, failure);
 }
@@ -41,7 +52,10 @@ static enum bottle_result inspect(struct engine *engine, json_object *listed, js
     return container_inspect(engine, object_text(listed, "Id"), found, failure);
 }
 
-/* Of the slug: those that took over, or the one that their network is. */
+/*
+ * Stops containers from the list: with holders, those that own their network namespace, without, those that share
+ * another's.
+ */
 static enum bottle_result stop_listed(struct engine *engine, json_object *list, bool holders,
                                       struct failure *failure)
 {
@@ -60,7 +74,7 @@ static enum bottle_result stop_listed(struct engine *engine, json_object *list, 
     return BOTTLE_OK;
 }
 
-/* More than once, because a takeover may be under way; but not for ever, whatever the engine lists. */
+/* Repeats, because a takeover may add a container meanwhile. */
 static enum bottle_result stop_all(struct engine *engine, const char *slug, struct failure *failure)
 {
     for (int i = 0; i < STOP_TRIES; i++) {
@@ -76,18 +90,19 @@ static enum bottle_result stop_all(struct engine *engine, const char *slug, stru
         if (result != BOTTLE_OK)
             return result;
     }
-    return failure_set(failure, BOTTLE_TIMEOUT,
-                       "engine %s says that it removes the containers of docker:%s, but goes on to "
-                       "list them; remove them by hand, or restart the engine",
-                       engine_address(engine), slug);
+    return failure_set(
+        failure, BOTTLE_TIMEOUT,
+        "engine %s reports that the containers of docker:%s are removed, but goes on to list "
+        "them; remove them by hand, or restart the engine",
+        engine_address(engine), slug);
 }
 
-/* Ends the connections of a relay that others need for its network. */
+/* Ends a relay's connections but keeps its container, whose network others share. */
 static enum bottle_result cut_connections(struct engine *engine, json_object *found,
                                           const struct target *target, struct failure *failure)
 {
-    CLEANUP_FREE char *said = NULL;
-    enum bottle_result result = gate_ask(engine, found, target, "drain", "0", &said, failure);
+    CLEANUP_FREE char *output = NULL;
+    enum bottle_result result = gate_ask(engine, found, target, "drain", "0", &output, failure);
 
     for (int i = 0; i < CUT_TRIES && result == BOTTLE_OK; i++) {
         CLEANUP_JSON json_object *status = NULL;
@@ -103,9 +118,9 @@ static enum bottle_result cut_connections(struct engine *engine, json_object *fo
                        target->slug, target->instance);
 }
 
-/* used: out: another container of the slug is in the network of the one with that ID */
-static enum bottle_result look_for_users(struct engine *engine, const char *slug, const char *id,
-                                         bool *used, struct failure *failure)
+/* used: out: whether another container of the slug shares the network of the one with that ID */
+static enum bottle_result find_sharers(struct engine *engine, const char *slug, const char *id,
+                                       bool *used, struct failure *failure)
 {
     CLEANUP_JSON json_object *list = NULL;
     enum bottle_result result = gate_list(engine, slug, &list, failure);
@@ -122,7 +137,10 @@ static enum bottle_result look_for_users(struct engine *engine, const char *slug
     return result;
 }
 
-/* The first of several, if it is there for its network alone: it would end by itself, but a little later. */
+/*
+ * Stops a gate's first container if it only served to keep the network for the others.  It would end by itself,
+ * but a little later.
+ */
 static enum bottle_result remove_idle(struct engine *engine, const char *slug, const char *id,
                                       struct failure *failure)
 {
@@ -130,7 +148,7 @@ static enum bottle_result remove_idle(struct engine *engine, const char *slug, c
     CLEANUP_JSON json_object *status = NULL;
     struct target first = {0};
     bool used;
-    enum bottle_result result = look_for_users(engine, slug, id, &used, failure);
+    enum bottle_result result = find_sharers(engine, slug, id, &used, failure);
 
     if (result != BOTTLE_OK || used)
         return result;
@@ -142,7 +160,7 @@ static enum bottle_result remove_idle(struct engine *engine, const char *slug, c
                    container_label(found, LABEL_INSTANCE));
     result = gate_status(engine, found, &first, &status, failure);
     if (result == BOTTLE_OK && json_object_get_int64(object_member(status, "connections_now")) > 0)
-        return BOTTLE_OK; /* it drains */
+        return BOTTLE_OK; /* it still drains */
     return stop_container(engine, found, failure);
 }
 
@@ -157,7 +175,7 @@ static enum bottle_result stop_instance(struct engine *engine, const struct targ
         return result == BOTTLE_NOT_FOUND ? BOTTLE_OK : result;
     const char *id = object_text(found, "Id"), *holder = gate_network_holder(found);
     if (container_is_running(found))
-        result = look_for_users(engine, target->slug, id, &used, failure);
+        result = find_sharers(engine, target->slug, id, &used, failure);
     if (result != BOTTLE_OK)
         return result;
     if (used)
@@ -196,28 +214,32 @@ static enum bottle_result script_status(json_object *container, json_object **st
     return BOTTLE_OK;
 }
 
-/* By what the relay says: the one that answers for a slug may be in another container. */
+/*
+ * @container: in: the one asked; out: the one whose relay answered, which may be another one if the target has
+ *             no instance
+ */
 static enum bottle_result relay_status(struct engine *engine, const struct target *target,
                                        json_object **container, json_object **status,
                                        struct failure *failure)
 {
-    CLEANUP_JSON json_object *said = NULL;
+    CLEANUP_JSON json_object *answer = NULL;
     struct target answering = *target;
-    enum bottle_result result = gate_status(engine, *container, target, &said, failure);
+    enum bottle_result result = gate_status(engine, *container, target, &answer, failure);
 
     if (result != BOTTLE_OK)
         return result;
     (void)snprintf(answering.instance, sizeof answering.instance, "%s",
-                   object_text(said, "instance"));
+                   object_text(answer, "instance"));
     if (strcmp(container_label(*container, LABEL_INSTANCE), answering.instance) != 0) {
         (void)json_object_put(*container);
         *container = NULL;
         result = gate_find(engine, &answering, container, failure);
     }
-    json_object_object_del(said, "instance");
-    json_object_object_del(said, "pid");          /* a number of the container's own */
-    json_object_object_del(said, "launcher_pid"); /* it ends with none */
-    *status = steal_pointer(&said);
+    json_object_object_del(answer, "instance");
+    json_object_object_del(answer, "pid"); /* means nothing outside the container */
+    json_object_object_del(
+        answer, "launcher_pid"); /* in a container a relay does not end with a launcher */
+    *status = steal_pointer(&answer);
     return result;
 }
 
@@ -254,12 +276,12 @@ static enum bottle_result docker_status(const struct target *target, json_object
 
 /* ---- drain ---- */
 
-/* container: out: as it was before */
+/* container: out: as the engine described it before the operation */
 static enum bottle_result end_accepting(struct engine *engine, const struct target *target,
                                         const char *operation, const char *argument,
                                         json_object **container, struct failure *failure)
 {
-    CLEANUP_FREE char *said = NULL;
+    CLEANUP_FREE char *output = NULL;
     enum bottle_result result = gate_find_running(engine, target, container, failure);
 
     if (result == BOTTLE_OK && gate_runs_script(*container))
@@ -267,16 +289,16 @@ static enum bottle_result end_accepting(struct engine *engine, const struct targ
                            "the gate docker:%s runs the script of an image, which cannot drain; "
                            "stop it, or start it without an image",
                            target->slug);
-    /* The engine would start a relay again that ended because it had drained. */
+    /* Otherwise the engine would restart the relay when it has drained and ended. */
     if (result == BOTTLE_OK && strcmp(gate_restart_policy(*container), "no") != 0)
         result = gate_set_restart_policy(engine, *container, "no", failure);
     if (result == BOTTLE_OK)
-        result = gate_ask(engine, *container, target, operation, argument, &said, failure);
-    /* It says something only to complain: a relay with no connections is gone at once. */
-    if (result == BOTTLE_OK && said[0])
+        result = gate_ask(engine, *container, target, operation, argument, &output, failure);
+    /* The program writes only errors.  (A relay without connections ends at once, before it could answer.) */
+    if (result == BOTTLE_OK && output[0])
         result =
             failure_set(failure, BOTTLE_UNAVAILABLE, "the relay of docker:%s does not drain: %s",
-                        target->slug, EXCERPT(said));
+                        target->slug, EXCERPT(output));
     return result;
 }
 
@@ -295,11 +317,11 @@ static enum bottle_result docker_drain(const struct target *target, int64_t grac
 }
 
 /*
- * The name is free then for another gate of the slug, and leads the agent there.  Not with Podman, which
- * goes on to answer with the old address: there, or should it fail, the name is taken until this gate
- * has ended.
+ * Renames the gate's first container, so that another gate of the slug can have the name, and the agent finds
+ * that one by it.  Not with Podman, whose DNS would still return the old address.  There, and if
+ * renaming fails, the name stays taken until this gate has ended.
  */
-static void let_name_go(struct engine *engine, const char *slug)
+static void release_name(struct engine *engine, const char *slug)
 {
     CLEANUP_JSON json_object *found = NULL;
     char name[CONTAINER_NAME_SIZE], other_name[CONTAINER_NAME_SIZE];
@@ -326,7 +348,7 @@ static enum bottle_result docker_yield(const struct target *target, struct failu
     if (result == BOTTLE_OK)
         result = end_accepting(engine, target, "yield", NULL, &container, failure);
     if (result == BOTTLE_OK)
-        let_name_go(engine, target->slug);
+        release_name(engine, target->slug);
     return result;
 }
 

@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * gate.c: a gate that is there, in its container, or in several.
+ * gate.c: see gate.h.
  *
- * A gate starts as the container claude-bottle-ssh-gate-SLUG.  One that takes over is in a container of
- * its own, claude-bottle-ssh-gate-SLUG-INSTANCE, in the network of the first one (takeover.c).  So the first is
- * there as long as any, and what is asked in it of the slug, the relay answers that serves.  A gate
- * that a gate of another backend took over from is renamed alike.
+ * A gate's first container is claude-bottle-ssh-gate-SLUG.  A gate that takes over gets a container
+ * of its own, claude-bottle-ssh-gate-SLUG-INSTANCE, which shares the network of the first (takeover.c).
+ * So the first exists as long as any other, and a client in it reaches the relay that serves the slug.
+ * When a gate of another backend takes over, the first container gets a name of that form, too.
  */
-#include "docker/docker.h"
+#include "docker/gate.h"
+
+#include "backend.h"
 
 #include "common/cleanup.h"
+#include "common/text/json_object.h"
 #include "common/text/utf8.h"
+#include "container/existing.h"
+#include "container/labels.h"
+#include "container/network.h"
+#include "engine/engine.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -52,7 +59,7 @@ enum bottle_result gate_list(struct engine *engine, const char *slug, json_objec
                        "[\"" LABEL_SIDECAR "=" SIDECAR_NAME "\", \"" LABEL_SLUG "=%s\"]", slug);
 }
 
-/* One that let its name go drains without it. */
+/* A gate that drains may have been renamed (docker_yield). */
 static enum bottle_result find_any(struct engine *engine, const struct target *target,
                                    json_object **found, struct failure *failure)
 {
@@ -105,7 +112,7 @@ enum bottle_result gate_find_running(struct engine *engine, const struct target 
 /* ---- asking the relay ---- */
 
 enum bottle_result gate_ask(struct engine *engine, json_object *found, const struct target *target,
-                            const char *operation, const char *argument, char **said,
+                            const char *operation, const char *argument, char **output,
                             struct failure *failure)
 {
     char of[SLUG_SIZE + TARGET_INSTANCE_SIZE + 1];
@@ -114,7 +121,7 @@ enum bottle_result gate_ask(struct engine *engine, json_object *found, const str
     (void)snprintf(of, sizeof of, "%s%s%s", target->slug, target->instance[0] ? ":" : "",
                    target->instance);
     enum bottle_result result =
-        container_exec(engine, object_text(found, "Id"), request, said, failure);
+        container_exec(engine, object_text(found, "Id"), request, output, failure);
     if (result == BOTTLE_NOT_FOUND)
         return failure_set(failure, BOTTLE_NOT_FOUND, "the gate docker:%s has just ended", of);
     return result;
@@ -124,16 +131,16 @@ static enum bottle_result ask_status(struct engine *engine, json_object *found,
                                      const struct target *target, json_object **status,
                                      struct failure *failure)
 {
-    CLEANUP_FREE char *said = NULL;
-    enum bottle_result result = gate_ask(engine, found, target, "status", NULL, &said, failure);
+    CLEANUP_FREE char *output = NULL;
+    enum bottle_result result = gate_ask(engine, found, target, "status", NULL, &output, failure);
 
     if (result != BOTTLE_OK)
         return result;
-    CLEANUP_JSON json_object *parsed = json_tokener_parse(said);
+    CLEANUP_JSON json_object *parsed = json_tokener_parse(output);
     if (!json_object_is_type(parsed, json_type_object))
         return failure_set(failure, BOTTLE_UNAVAILABLE,
                            "the relay of docker:%s does not answer: %s", target->slug,
-                           EXCERPT(said));
+                           EXCERPT(output));
     *status = steal_pointer(&parsed);
     return BOTTLE_OK;
 }
@@ -147,7 +154,7 @@ enum bottle_result gate_status(struct engine *engine, json_object *found,
 
     if (result != BOTTLE_UNAVAILABLE || target->instance[0])
         return result;
-    /* None serves; this one may still drain. */
+    /* No relay serves the slug; the one in this container may still drain. */
     (void)snprintf(own.instance, sizeof own.instance, "%s", container_label(found, LABEL_INSTANCE));
     return ask_status(engine, found, &own, status, failure);
 }
@@ -176,9 +183,9 @@ enum bottle_result gate_set_restart_policy(struct engine *engine, json_object *f
                                             "/containers/%s/update", object_text(found, "Id"));
     if (result != BOTTLE_NOT_FOUND)
         return result;
-    return failure_set(failure, BOTTLE_UNSUPPORTED,
-                       "engine %s cannot change the restart policy \"%s\", with which a gate that "
-                       "has drained would come back: stop docker:%s",
-                       engine_address(engine), EXCERPT(now),
-                       EXCERPT(container_label(found, LABEL_SLUG)));
+    return failure_set(
+        failure, BOTTLE_UNSUPPORTED,
+        "engine %s cannot change the restart policy \"%s\", which would restart a gate "
+        "that has drained: stop docker:%s instead",
+        engine_address(engine), EXCERPT(now), EXCERPT(container_label(found, LABEL_SLUG)));
 }

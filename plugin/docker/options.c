@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * options.c: the start options of the docker backend.
+ * options.c: see options.h.
  *
- * With an image of the launcher's choice the relay's own options mean nothing, and are refused.
+ * With an image of the launcher's choice there is no relay, so the relay's options are refused.
  */
-#include "docker/docker.h"
+#include "docker/options.h"
 
 #include "common/text/json_text.h"
 

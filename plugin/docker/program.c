@@ -1,18 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * program.c: the program in a gate's container, and its image.
+ * program.c: see program.h.
  *
- * There are two.  The relay comes as an image of its own: one file, named by that file's
- * hash, loaded once for each version of the plugin and found again later.  Its config is its command
- * line (wire/command_line.h).  Or the launcher names an image with sh and socat, and the program is the
- * entrypoint script that prepare wrote.
+ * The program is the relay or a script.  The relay's image consists of one file and is named by that
+ * file's hash; it is loaded into the engine once for each version of the plugin.  The relay's config is its
+ * command line (wire/command_line.h).  For the script the launcher names an image with sh and socat; the
+ * script is the one that prepare wrote.
  *
- * The relay's root is read-only; the script has to be copied into a root that is not.
+ * The relay's root file system is read-only.  The script's is not, as the script is copied into it.
  */
-#include "docker/docker.h"
+#include "docker/program.h"
+
+#include "backend.h"
 
 #include "common/cleanup.h"
+#include "common/text/json_object.h"
 #include "common/text/utf8.h"
+#include "container/image.h"
+#include "container/labels.h"
+#include "container/network.h"
+#include "container/settings.h"
+#include "docker/gate.h"
+#include "engine/streams.h"
 #include "wire/command_line.h"
 #include "wire/relay_image.h"
 
@@ -21,7 +30,7 @@
 
 #define RELAY_IMAGE_NAME "localhost/claude-bottle-ssh-gate"
 
-/* The architecture that the relay is built for, as Go spells it, and as uname(2) does; engines use both. */
+/* The architecture that the relay is built for, in Go's spelling and in that of uname(2); engines use either. */
 #if defined(__x86_64__)
 #define ARCHITECTURE "amd64"
 #define MACHINE      "x86_64"
@@ -65,7 +74,7 @@ static enum bottle_result check_architecture(struct engine *engine, struct failu
         return result;
     return failure_set(
         failure, BOTTLE_UNAVAILABLE,
-        "engine %s runs on \"%s\", the relay in this ssh_gate.so on \"%s\": use the "
+        "engine %s runs on \"%s\", the relay in this ssh_gate.so on \"%s\": use a "
         "plugin that is built for the engine's machine, or name an image with sh and "
         "socat",
         engine_address(engine), EXCERPT(theirs), ARCHITECTURE);
@@ -93,7 +102,7 @@ static enum bottle_result provide_relay_image(struct engine *engine, struct fail
 
     if (result != BOTTLE_NOT_FOUND)
         return result;
-    /* An image that is there has been through this. */
+    /* Checked only before loading: an image that the engine has already passed this check. */
     result = check_architecture(engine, failure);
     return result == BOTTLE_OK ? load_relay_image(engine, reference, failure) : result;
 }
@@ -109,7 +118,7 @@ enum bottle_result docker_provide_image(const struct docker_start *start, struct
 
 /* ---- the relay ---- */
 
-/* Of an engine's network: where the relay is to find its own address. */
+/* Adds the network's subnets, by which the relay recognizes its own address on that network. */
 static bool add_subnets(json_object *subnets, json_object *network)
 {
     json_object *configs = object_member(object_member(network, "IPAM"), "Config");
@@ -125,7 +134,7 @@ static bool add_subnets(json_object *subnets, json_object *network)
     return added;
 }
 
-/* With a restart policy the engine does not remove a container that ended. */
+/* An engine does not accept AutoRemove together with a restart policy. */
 static bool describe_relay(json_object *body, const struct docker_start *start)
 {
     json_object *host_config = object_member(body, "HostConfig");
@@ -145,7 +154,7 @@ static bool describe_relay(json_object *body, const struct docker_start *start)
 
 /* ---- the script ---- */
 
-/* A relay tells them itself. */
+/* The script cannot report its upstreams, so a label of its container does. */
 static bool add_upstreams(json_object *labels, const struct relay_config *config)
 {
     CLEANUP_JSON json_object *array = json_object_new_array();
@@ -175,7 +184,7 @@ static bool describe_script(json_object *body, const struct docker_start *start)
            add_upstreams(object_member(body, "Labels"), start->config);
 }
 
-/* ---- either ---- */
+/* ---- both ---- */
 
 json_object *docker_describe_container(const struct docker_start *start)
 {

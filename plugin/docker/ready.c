@@ -1,52 +1,55 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ready.c: waiting until the gate accepts connections on every port.
+ * ready.c: see ready.h.
  *
- * The relay says so itself: its event line "started" comes when all its sockets listen, and is read
- * from the container's log.  The script says nothing, so the kernel's table of sockets is read inside
- * the container, with the shell that the script needs too.
+ * The relay logs the event "started" when all its sockets listen, and this is read from the container's
+ * log.  The script reports nothing, so the kernel's table of sockets is read in the container, with
+ * the shell, which the script needs anyway.
  */
-#include "docker/docker.h"
+#include "docker/ready.h"
 
 #include "common/cleanup.h"
 #include "common/process/wait.h"
+#include "common/text/json_object.h"
+#include "container/existing.h"
+#include "engine/streams.h"
 
 #include <stdio.h>
 #include <string.h>
 
-struct relay_word {
-    const char *awaited; /* event */
-    bool said;
-    char message[FAILURE_MESSAGE_SIZE]; /* of "start-failed"; empty: that was not said */
+struct relay_log {
+    const char *awaited; /* the name of an event */
+    bool has_awaited;
+    char message[FAILURE_MESSAGE_SIZE]; /* of the event "start-failed"; "": none */
     char last_line[CONTAINER_WORDS_SIZE];
 };
 
 static bool take_relay_line(void *context, char *line)
 {
-    struct relay_word *word = context;
+    struct relay_log *log = context;
     CLEANUP_JSON json_object *event = json_tokener_parse(line);
     const char *name = object_text(event, "event");
 
-    (void)snprintf(word->last_line, sizeof word->last_line, "%s", line);
-    word->said = strcmp(name, word->awaited) == 0;
+    (void)snprintf(log->last_line, sizeof log->last_line, "%s", line);
+    log->has_awaited = strcmp(name, log->awaited) == 0;
     if (strcmp(name, "start-failed") == 0)
-        (void)snprintf(word->message, sizeof word->message, "%s", object_text(event, "message"));
-    return !word->said && word->message[0] == '\0';
+        (void)snprintf(log->message, sizeof log->message, "%s", object_text(event, "message"));
+    return !log->has_awaited && log->message[0] == '\0';
 }
 
 enum bottle_result docker_wait_for_relay(const struct docker_start *start, const char *event,
                                          struct failure *failure)
 {
-    struct relay_word word = {.awaited = event};
+    struct relay_log log = {.awaited = event};
     enum bottle_result result =
         engine_follow_log(start->container.engine, start->container.id,
-                          start->options.start_timeout_ms, take_relay_line, &word, failure);
+                          start->options.start_timeout_ms, take_relay_line, &log, failure);
 
-    if (word.said)
+    if (log.has_awaited)
         return BOTTLE_OK;
-    if (word.message[0])
+    if (log.message[0])
         return failure_set(failure, BOTTLE_UNAVAILABLE, "the relay in container %s: %s",
-                           start->container.name, word.message);
+                           start->container.name, log.message);
     if (result == BOTTLE_TIMEOUT)
         return failure_set(failure, BOTTLE_TIMEOUT,
                            "the relay in container %s was not ready within start_timeout_ms, %d ms",
@@ -54,13 +57,13 @@ enum bottle_result docker_wait_for_relay(const struct docker_start *start, const
     if (result == BOTTLE_OK || result == BOTTLE_NOT_FOUND || result == BOTTLE_CONFLICT)
         return failure_set(failure, BOTTLE_UNAVAILABLE,
                            "the relay in container %s ended before it was ready%s%s",
-                           start->container.name, word.last_line[0] ? ": " : "", word.last_line);
+                           start->container.name, log.last_line[0] ? ": " : "", log.last_line);
     return result;
 }
 
 /*
- * The kernel's table of sockets (proc(5), /proc/net/tcp): is there one that listens on the port?  A line is
- * "N: ADDRESS:PORT ADDRESS:PORT STATE …", in hexadecimal, with the addresses 8 or 32 digits long.
+ * Whether a socket listens on the port.  table: the contents of /proc/net/tcp and tcp6 (proc(5)).  A line is
+ * "N: ADDRESS:PORT ADDRESS:PORT STATE …", in hexadecimal, with addresses of 8 or 32 digits.
  */
 static bool listens(const char *table, uint16_t port)
 {
@@ -71,15 +74,15 @@ static bool listens(const char *table, uint16_t port)
     return strstr(table, ipv4) || strstr(table, ipv6);
 }
 
-/* What the relay makes sure of by itself (relay/setup/forwarding.c). */
+/* The kernel must not forward packets.  The relay checks that itself (relay/setup/forwarding.c). */
 #define FORWARDING_SWITCHES "/proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding"
 #define FORWARDS            "forwards "
 
-static bool forwards(const char *said)
+static bool forwards(const char *output)
 {
-    while ((said = strstr(said, FORWARDS))) {
-        said += sizeof FORWARDS - 1;
-        if (*said != '0')
+    while ((output = strstr(output, FORWARDS))) {
+        output += sizeof FORWARDS - 1;
+        if (*output != '0')
             return true;
     }
     return false;
@@ -105,8 +108,9 @@ static enum bottle_result script_ended(const struct docker_start *start, struct 
 }
 
 /*
- * Needs no program but the shell that runs the script too.  Of a file below /proc/sys the second byte is its end,
- * if it is read by one byte at a time, so read(1p) finds no line that is complete.
+ * Uses only the shell, as the image may have no other program.  read(1p) fails for a file below /proc/sys,
+ * although it sets the variable: the shell reads byte by byte, and after the first byte the kernel reports the
+ * end of the file, so the newline is never seen.
  */
 static enum bottle_result wait_for_script(const struct docker_start *start, struct failure *failure)
 {
@@ -130,7 +134,7 @@ static enum bottle_result wait_for_script(const struct docker_start *start, stru
                                     failure);
         if (result == BOTTLE_NOT_FOUND && container) {
             wait_pause(CONTAINER_PAUSE_MS);
-            continue; /* it ended just now; the next look shows */
+            continue; /* it has just ended; the next round reports that */
         }
         if (result != BOTTLE_OK)
             return result;
@@ -140,7 +144,7 @@ static enum bottle_result wait_for_script(const struct docker_start *start, stru
                 "container %s forwards packets, so an agent could send through it to "
                 "anywhere: the engine has not applied its sysctls",
                 start->container.name);
-        /* Nothing is said where the container ends at this moment; the next look shows. */
+        /* If the container ends at this moment there is no output; the next round reports that. */
         if (strstr(table, FORWARDS) && all_listen(table, start->plan))
             return BOTTLE_OK;
         wait_pause(CONTAINER_PAUSE_MS);

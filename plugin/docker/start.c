@@ -1,24 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * start.c: from a plan to a gate that accepts.
+ * start.c: the operation start: from a plan to a gate that accepts connections.
  *
- * start looks at the networks, sees to the image, and takes the name claude-bottle-ssh-gate-SLUG by
- * making the container.  Then the container joins the egress network, gets the script if it runs one,
- * and is started.  If anything fails, it is removed again.  A takeover differs in the container's name and
- * its network, and in how it ends: takeover.c.
+ * start checks the networks, makes sure that the engine has the image, and makes the container, which reserves
+ * the name claude-bottle-ssh-gate-SLUG.  Then the container is attached to the egress network, gets the
+ * script if it runs one, and is started.  If anything fails, it is removed again.  A takeover differs in the
+ * container's name, its network and its last step; see takeover.c.
  */
-#include "docker/docker.h"
+#include "docker/start.h"
 
 #include "bottle/prepare.h"
 #include "common/cleanup.h"
 #include "common/sidecar/host_log.h"
 #include "common/sidecar/stage_claim.h"
 #include "common/sidecar/stage_dir.h"
+#include "container/networks.h"
+#include "docker/gate.h"
+#include "docker/options.h"
+#include "docker/program.h"
+#include "docker/ready.h"
+#include "docker/start_context.h"
+#include "docker/takeover.h"
+#include "engine/engine.h"
+#include "engine/file.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* From the container's creation on: what fails here is undone by the caller. */
+/* Makes the container and waits until it is ready.  On failure the caller undoes it. */
 static enum bottle_result run_container(struct docker_start *start, struct failure *failure)
 {
     struct container *container = &start->container;
@@ -30,7 +39,7 @@ static enum bottle_result run_container(struct docker_start *start, struct failu
     const struct engine_file script = {
         .path = ENTRYPOINT_FILE, .mode = 0555, .bytes = text, .length = text ? strlen(text) : 0};
     container->body = docker_describe_container(start);
-    /* In a takeover the network is the holder's. */
+    /* In a takeover the container shares the holder's network. */
     enum bottle_result result =
         container_run(container, start->holder ? NULL : start->internal,
                       start->holder ? NULL : start->egress, has_script ? &script : NULL, failure);

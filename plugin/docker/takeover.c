@@ -1,26 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * takeover.c: a gate in a container that takes over from one in another.
+ * takeover.c: see takeover.h.
  *
- * The new container shares the network of the old one.  So the agent's name and address for the gate stay,
- * and the two relays meet as they would on one machine, at the old one's control socket, and settle it
- * between them (relay/serve/takeover.c): there is no moment in which nobody listens.
+ * The new container shares the network of the old one.  So the gate keeps the name and the address by which
+ * the agent knows it, and the two relays do the takeover between them, over the old one's control socket, as
+ * they would on one machine (relay/serve/takeover_offer.c).  At no moment is a port without a listener.
  *
- * An engine takes a container's network down with the container.  So the first container stays, with a relay
- * that accepts nothing more, until the last one has ended that took over; then it ends by itself.
- * It would do so under a restart policy too, and come back to a network of its own.  So one that is
- * taken over loses its policy, and one that takes over has none.
+ * An engine removes a container's network together with the container.  So the first container stays, with a
+ * relay that accepts no connections, until the last container that took over has ended; then it ends by
+ * itself.  With a restart policy the engine would then restart it, with a network of its own.  So the
+ * container that is taken over from loses its policy, and one that takes over has none.
  */
-#include "docker/docker.h"
+#include "docker/takeover.h"
 
 #include "bottle/prepare.h"
 #include "common/cleanup.h"
 #include "common/sidecar/host_log.h"
+#include "common/text/json_object.h"
+#include "container/existing.h"
+#include "docker/gate.h"
+#include "docker/ready.h"
+#include "engine/engine.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* @network: as the engine describes it */
+/* Whether the container is attached to the network; both as the engine describes them. */
 static bool is_on(json_object *found, json_object *network)
 {
     json_object *networks = object_member(object_member(found, "NetworkSettings"), "Networks");
@@ -30,7 +35,7 @@ static bool is_on(json_object *found, json_object *network)
         return false;
     json_object_object_foreachC(networks, iter)
     {
-        /* Podman has the name in place of the ID. */
+        /* Podman gives the name in place of the ID. */
         const char *id = object_text(iter.val, "NetworkID");
         if (strcmp(id, object_text(network, "Id")) == 0 ||
             strcmp(id, object_text(network, "Name")) == 0)
@@ -47,13 +52,13 @@ static enum bottle_result check_networks(const struct docker_start *start, json_
     return failure_set(
         failure, BOTTLE_UNSUPPORTED,
         "takeover: the gate docker:%s is on other networks than \"%s\" and \"%s\", and "
-        "what takes over stays on them; name the same, or stop it first",
+        "a gate that takes over must use the same; name those, or stop it first",
         start->plan->slug, start->plan->internal_network, start->plan->egress_network);
 }
 
-/* Who serves, for whatever target. */
-static enum bottle_result note_instance(const struct docker_start *start, json_object *found,
-                                        const struct target *target, struct failure *failure)
+/* Sets takeover_instance: that of the relay that serves, for a target with or without an instance. */
+static enum bottle_result set_instance(const struct docker_start *start, json_object *found,
+                                       const struct target *target, struct failure *failure)
 {
     CLEANUP_JSON json_object *status = NULL;
     enum bottle_result result =
@@ -102,7 +107,7 @@ enum bottle_result docker_find_predecessor(struct docker_start *start, const str
                            "restarted; leave it out, or stop docker:%s first, and start without a "
                            "takeover",
                            start->options.restart, from->slug);
-    result = note_instance(start, found, from, failure);
+    result = set_instance(start, found, from, failure);
     if (result == BOTTLE_OK)
         result = find_holder(start, found, failure);
     return result == BOTTLE_OK ? check_networks(start, start->holder, failure) : result;
@@ -117,7 +122,7 @@ static enum bottle_result let_relay_serve(const struct docker_start *start, stru
     return result == BOTTLE_OK ? docker_wait_for_relay(start, "started", failure) : result;
 }
 
-/* The holder alone can have a policy. */
+/* Only the holder can have a restart policy. */
 static enum bottle_result hand_over(const struct docker_start *start, struct failure *failure)
 {
     struct engine *engine = start->container.engine;

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * connection.c: one request, one answer.
+ * connection.c: one HTTP request and its answer.
  *
- * Each exchange has a libcurl handle and a connection of its own.  A handle that is used again would keep
- * the connection open, which saves little on a unix socket; but libcurl sends a request once more whose
- * connection breaks then, whatever the engine has made of it, and libcurl 7.88 may read headers of the
- * exchange before, which it has freed.
+ * Each exchange has a libcurl handle and a connection of its own.  Keeping a handle would keep the
+ * connection open, which saves little on a unix socket and has two drawbacks: when a kept connection
+ * breaks, libcurl repeats the request, even if the engine has already acted on it; and libcurl 7.88 may
+ * read freed headers of the previous exchange.
  *
- * An answer with a status of 400 or more is a refusal: its body has the engine's own words
- * ({"message": …}), which become the failure's.  Any other body goes to the caller as it comes.
+ * An answer with a status of 400 or more is an error: the engine's message in its body ({"message": …})
+ * goes into the failure.  Any other body is passed to the caller as it arrives.
  *
- * libcurl is told to leave the process alone: no signals (CURLOPT_NOSIGNAL), no proxy from the
- * environment, sockets that are closed on execve(2).
+ * libcurl must not affect the process: it uses no signals (CURLOPT_NOSIGNAL), no proxy from the
+ * environment, and sockets with FD_CLOEXEC.
  */
 #include "engine/connection.h"
 
@@ -30,7 +30,7 @@
 #define MAX_ANSWER         ((size_t)16 << 20)
 #define MAX_REFUSAL        ((size_t)16 << 10)
 
-/* Room for length bytes more and a NUL; twice as much as there was, so that copying stays cheap. */
+/* Makes room for length more bytes and a NUL.  The buffer doubles, so that the cost of copying stays linear. */
 static bool make_room(struct collected *collected, size_t length)
 {
     size_t capacity = collected->capacity ? collected->capacity : 4096;
@@ -81,7 +81,7 @@ static long http_status(const struct transfer *transfer)
     return status;
 }
 
-/* CURLOPT_WRITEFUNCTION: anything but the length ends the transfer. */
+/* CURLOPT_WRITEFUNCTION: a return value other than the length aborts the transfer. */
 static size_t receive(char *bytes, size_t size, size_t count, void *context)
 {
     struct transfer *transfer = context;
@@ -90,7 +90,7 @@ static size_t receive(char *bytes, size_t size, size_t count, void *context)
 
     if (http_status(transfer) >= 400) {
         if (transfer->refusal.length + length <= MAX_REFUSAL)
-            (void)collect(&transfer->refusal, bytes, length); /* without it the status must do */
+            (void)collect(&transfer->refusal, bytes, length); /* on failure the message is cut */
         return length;
     }
     if (exchange->take && !exchange->take(exchange->context, bytes, length)) {
@@ -101,10 +101,10 @@ static size_t receive(char *bytes, size_t size, size_t count, void *context)
 }
 
 /*
- * CURLOPT_HEADERFUNCTION: a line with its end, which is no string.
+ * CURLOPT_HEADERFUNCTION: gets one header line with its line end, not NUL-terminated.
  *
- * A line that goes on with the one before (obsolete line folding, RFC 9112 §5.2) ends the transfer: no engine
- * sends one, and libcurl 7.88 reads freed memory at the second of them.  It calls this between the two.
+ * A folded header line (obsolete line folding, RFC 9112 §5.2) aborts the transfer.  No engine sends one,
+ * and libcurl 7.88 reads freed memory when it gets a second one; this function is called before that.
  */
 static size_t receive_header(char *line, size_t size, size_t count, void *context)
 {
@@ -188,18 +188,18 @@ static enum bottle_result break_off(const struct transfer *transfer, CURLcode co
         engine->curl_error[0] ? engine->curl_error : engine->library.easy_strerror(code);
 
     if (transfer->has_folded_header)
-        reason = "a header of the answer goes on in a second line";
+        reason = "a header of the answer is folded over two lines";
     if (code == CURLE_OUT_OF_MEMORY)
         return failure_set(failure, BOTTLE_INTERNAL, "libcurl: out of memory");
     if (code == CURLE_COULDNT_CONNECT)
         return cannot_connect(transfer, failure);
     return failure_set(failure,
                        code == CURLE_OPERATION_TIMEDOUT ? BOTTLE_TIMEOUT : BOTTLE_UNAVAILABLE,
-                       "engine %s: %s %.*s: %s; see what the engine itself says", engine->address,
+                       "engine %s: %s %.*s: %s; see the engine's log", engine->address,
                        exchange->method, (int)strcspn(exchange->path, "?"), exchange->path, reason);
 }
 
-/* Each option is set on its own line of the table in curl_easy_setopt(3); any failure is one of memory. */
+/* Setting these options fails only for lack of memory. */
 static bool set_options(struct transfer *transfer, const char *url, struct curl_slist *headers)
 {
     struct engine *engine = transfer->engine;
@@ -224,7 +224,7 @@ static bool set_options(struct transfer *transfer, const char *url, struct curl_
            !set(curl, CURLOPT_WRITEDATA, transfer);
 }
 
-/* A request that is no GET has a body, though it may be empty: its length is announced. */
+/* A request other than GET has a body, possibly empty, so that libcurl sends its Content-Length. */
 static bool set_body(const struct transfer *transfer)
 {
     const struct engine *engine = transfer->engine;
@@ -245,7 +245,7 @@ static struct curl_slist *make_headers(const struct engine *engine, const struct
                    exchange->content_type ? " " : "",
                    exchange->content_type ? exchange->content_type : "");
     struct curl_slist *headers = engine->library.slist_append(NULL, content_type);
-    /* Without it libcurl waits for leave to send a long body. */
+    /* An empty "Expect:" keeps libcurl from waiting for "100 Continue" before it sends a long body. */
     struct curl_slist *all = headers ? engine->library.slist_append(headers, "Expect:") : NULL;
     if (!all)
         engine->library.slist_free_all(headers);
@@ -270,7 +270,7 @@ enum bottle_result connection_exchange(struct engine *engine, const struct excha
         result = break_off(&transfer, code, failure);
     else if (http_status(&transfer) >= 400)
         result = refuse(&transfer, http_status(&transfer), failure);
-    engine->library.easy_cleanup(transfer.curl); /* of NULL, too */
+    engine->library.easy_cleanup(transfer.curl);
     engine->library.slist_free_all(headers);
     free(transfer.refusal.bytes);
     return result;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * engine.c: finding the engine, agreeing on a version, requests with JSON each way.
+ * engine.c: finding the engine, choosing the API version, requests with JSON in both directions.
  *
- * The API version is the lower one of ours and the engine's.  1.41 is Docker 20.10's and Podman's;
- * from there to 1.44 what is asked for here has not changed its meaning, and engines up to the
- * newest still speak 1.44.
+ * The API version in use is the engine's highest, or 1.44 if the engine's is higher.  1.41 is that of
+ * Docker 20.10 and of Podman; from there to 1.44 the requests made here keep their meaning, and the newest
+ * engines still speak 1.44.
  *
- * connection.c moves the bytes; streams.c has what is more than one JSON object each way.
+ * connection.c sends requests; streams.c has those that carry more than one JSON object each way.
  */
 #include "engine/connection.h"
 
@@ -65,9 +65,10 @@ static enum bottle_result take_address(struct engine *engine, const char *addres
                            "DOCKER_HOST is \"%s\"; it takes unix:///PATH or tcp://HOST:PORT",
                            EXCERPT(address));
     if (tls && tls[0])
-        return failure_set(failure, BOTTLE_INVALID,
-                           "DOCKER_TLS_VERIFY is set, and ssh_gate speaks no TLS to an engine; use "
-                           "its unix socket, or forward that: ssh -L /PATH:/var/run/docker.sock");
+        return failure_set(
+            failure, BOTTLE_INVALID,
+            "DOCKER_TLS_VERIFY is set, but this client speaks no TLS; use the engine's "
+            "unix socket, or forward it: ssh -L /PATH:/var/run/docker.sock");
     const char *port = strrchr(place, ':');
     engine->base_url =
         text_format("http://%s%s", place, port && !strchr(port, ']') ? "" : DEFAULT_PORT);
@@ -76,7 +77,7 @@ static enum bottle_result take_address(struct engine *engine, const char *addres
 
 /* ---- the version ---- */
 
-/* The minor number of "1.N"; -1: that is no version of this API. */
+/* The minor number of "1.N"; -1 for any other text. */
 static int api_minor(const char *text)
 {
     char *end;
@@ -85,19 +86,19 @@ static int api_minor(const char *text)
     return minor >= 0 && minor < 1000 && end != text + 2 && *end == '\0' ? (int)minor : -1;
 }
 
-/* What an engine that is newer still no longer speaks, it refuses in its own words. */
-static enum bottle_result agree(struct engine *engine, struct failure *failure)
+/* Chooses the version.  An engine that has dropped NEWEST_API refuses later requests with its own message. */
+static enum bottle_result choose_version(struct engine *engine, struct failure *failure)
 {
     int theirs = api_minor(engine->announced);
 
     if (theirs < 0)
         return failure_set(failure, BOTTLE_UNAVAILABLE,
-                           "what answers at %s is no Docker engine: it names no API version; set "
-                           "DOCKER_HOST to one",
+                           "the server at %s names no API version, so it is no Docker engine; set "
+                           "DOCKER_HOST to the address of one",
                            engine->address);
     if (theirs < OLDEST_API)
         return failure_set(failure, BOTTLE_UNAVAILABLE,
-                           "engine %s speaks the API up to %s, ssh_gate from 1.%d: upgrade the "
+                           "engine %s speaks the API up to %s, and 1.%d is needed: upgrade the "
                            "engine to Docker 20.10 or newer",
                            engine->address, engine->announced, OLDEST_API);
     (void)snprintf(engine->api_version, sizeof engine->api_version, "/v1.%d",
@@ -105,17 +106,17 @@ static enum bottle_result agree(struct engine *engine, struct failure *failure)
     return BOTTLE_OK;
 }
 
-/* /_ping, because /version takes Podman seconds: it asks the package manager about itself. */
+/* Asks for /_ping, not /version: the latter takes Podman seconds, as it queries the package manager. */
 static enum bottle_result greet(struct engine *engine, struct failure *failure)
 {
     int64_t timeout_ms = engine->timeout_ms;
 
-    /* An engine that is stuck shows here, without the patience that real work needs. */
+    /* So that an engine that hangs is reported sooner than by a request that does real work. */
     if (engine->timeout_ms > HELLO_TIMEOUT_MS)
         engine->timeout_ms = HELLO_TIMEOUT_MS;
     enum bottle_result result = engine_call(engine, "GET", NULL, NULL, failure, "/_ping");
     engine->timeout_ms = timeout_ms;
-    return result == BOTTLE_OK ? agree(engine, failure) : result;
+    return result == BOTTLE_OK ? choose_version(engine, failure) : result;
 }
 
 enum bottle_result engine_open(int64_t timeout_ms, struct engine **opened, struct failure *failure)
@@ -179,7 +180,7 @@ static enum bottle_result parse_answer(const struct engine *engine, const struct
         *answer = json_tokener_parse(collected->bytes);
     return *answer ? BOTTLE_OK
                    : failure_set(failure, BOTTLE_UNAVAILABLE,
-                                 "engine %s: %s %s: the answer is no JSON, or too long",
+                                 "engine %s: %s %s: the answer is not JSON, or too long",
                                  engine->address, exchange->method, exchange->path);
 }
 
@@ -235,7 +236,7 @@ enum bottle_result engine_list(struct engine *engine, enum engine_kind kind, jso
         escaped);
     if (result != BOTTLE_OK || json_object_is_type(*list, json_type_array))
         return result;
-    return failure_set(failure, BOTTLE_UNAVAILABLE, "engine %s: what it lists is no array",
+    return failure_set(failure, BOTTLE_UNAVAILABLE, "engine %s: the list is not a JSON array",
                        engine->address);
 }
 
@@ -251,6 +252,6 @@ char *engine_escape(const char *text)
                      (byte >= '0' && byte <= '9') || strchr("-._~", byte);
         to += plain ? snprintf(to, 4, "%c", byte) : snprintf(to, 4, "%%%02X", byte);
     }
-    *to = '\0'; /* text may be empty */
+    *to = '\0'; /* needed if text is empty */
     return escaped;
 }

@@ -47,15 +47,14 @@ static const struct symbol ARCHIVE_SYMBOLS[] = {
     ARCHIVE_SYMBOL(entry_set_mtime),
 };
 
-/* The allocator of the process is the C library's, and not one that the host, a preloaded library or a
- * sanitizer put before it. */
+/* Whether the process uses the C library's malloc, not one from the program, a preloaded library or a sanitizer. */
 static bool malloc_is_of_libc(void)
 {
     void *libc = dlopen(LIBC_SO, RTLD_LAZY | RTLD_NOLOAD);
     bool is_of_libc = libc && dlsym(libc, "malloc") == dlsym(RTLD_DEFAULT, "malloc");
 
     if (libc)
-        (void)dlclose(libc); /* it stays: the host needs it */
+        (void)dlclose(libc); /* drops only the reference from RTLD_NOLOAD */
     return is_of_libc;
 }
 
@@ -74,9 +73,10 @@ static enum bottle_result load(const char *file, const char *package, const stru
     void *library = open_library(file);
 
     if (!library)
-        return failure_set(failure, BOTTLE_UNAVAILABLE,
-                           "talking to an engine needs %s: %s; install the Debian package %s", file,
-                           dlerror(), package);
+        return failure_set(
+            failure, BOTTLE_UNAVAILABLE,
+            "an engine cannot be reached without %s: %s; install the Debian package %s", file,
+            dlerror(), package);
     for (size_t i = 0; i < count; i++) {
         void *found = dlsym(library, symbols[i].name);
         if (!found)

@@ -2,19 +2,19 @@
 /*
  * libraries.h: libcurl and libarchive, loaded when they are first needed.
  *
- * They bring some thirty other libraries and take longer to load than a native gate takes to start,
- * so a launcher that never asks for an engine must not pay for them.  Once loaded they stay
- * (RTLD_NODELETE): what they register with the C library would not survive being unloaded.
+ * They depend on some thirty other libraries, and a program that never talks to an engine should not pay
+ * for loading those.  Once loaded they stay (RTLD_NODELETE), because what they register with the C library
+ * would outlive them.
  *
- * A host may export functions of the same names, as one does that is linked with -rdynamic and holds a zlib,
- * an OpenSSL or a libcurl of its own.  The dynamic linker would bind the libraries to those, of whatever
- * version they are; so they are loaded with RTLD_DEEPBIND, and look in themselves and in what they need first.
- * The exception is a process whose allocator is not the C library's (jemalloc, a sanitizer): there the C
- * library's own functions, such as strdup(3), take from that one what a library that is bound deeply would
- * give back to the other.
+ * The program may export functions of the same names, for example if it is linked with -rdynamic and contains
+ * its own zlib, OpenSSL or libcurl.  The dynamic linker would bind the libraries to those, whatever
+ * their version.  So they are loaded with RTLD_DEEPBIND, which prefers the libraries' own symbols and those of
+ * their dependencies.  The exception is a process whose malloc is not the C library's (jemalloc, a
+ * sanitizer): there RTLD_DEEPBIND would mix two allocators, as a library would pass to the C library's
+ * free() what strdup(3) took from the other malloc().
  */
-#ifndef DOCKER_ENGINE_LIBRARIES_H
-#define DOCKER_ENGINE_LIBRARIES_H
+#ifndef ENGINE_LIBRARIES_H
+#define ENGINE_LIBRARIES_H
 
 #include "common/text/failure.h"
 

@@ -1,31 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * streams.c: archives into the engine, and what it tells as it goes.
+ * streams.c: see streams.h.
  *
- * Three kinds of answer come in pieces:
+ * Answers that are streams come in three forms:
  *
- *   progress   of images: one JSON object a line; an "error" in it is a failure, although the status
- *              was 200 when it began
- *   frames     of programs without a terminal: 8 bytes (the stream, three zeros, the length in network
- *              order), then as many bytes as that says
- *   lines      of logs: in frames, cut anywhere
+ *   progress   of images: one JSON object a line; one with "error" means failure, although the HTTP
+ *              status was 200
+ *   frames     of programs without a terminal: a header of 8 bytes (the stream, three zeros, the length in
+ *              network byte order), then as many bytes as the length says
+ *   lines      of logs: within frames, which may begin and end in the middle of a line
  *
- * engine_load_image() sends what `docker save` writes: a manifest, an image config and the layer.  An
- * image's ID is the hash of its config, which has the hash of the layer in it, so the same files
- * give the same ID, and nothing is registered before the whole archive was read and checked.
+ * engine_load_image() sends an archive in the format of `docker save`: a manifest, an image config and the
+ * layer.  An image's ID is the hash of its config, which contains the hash of the layer, so the same
+ * files give the same ID.  The engine registers the image only after it has read and checked the whole
+ * archive.
  */
-#include "engine/connection.h"
+#include "engine/streams.h"
 
 #include "common/cleanup.h"
-#include "common/sidecar/host_log.h"
 #include "common/text/json_object.h"
 #include "common/text/text.h"
+#include "engine/connection.h"
 #include "engine/tar.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_LINE     ((size_t)64 << 10) /* what is longer is cut */
+#define MAX_LINE     ((size_t)64 << 10) /* longer lines are cut */
 #define PULL_STALL_S 60
 #define FRAME_HEADER 8
 
@@ -43,7 +44,7 @@ struct lines {
     void *context;
 };
 
-/* False: the taker has had enough. */
+/* False: take() asked to stop. */
 static bool feed_lines(struct lines *lines, const char *bytes, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
@@ -65,7 +66,7 @@ static bool feed_lines(struct lines *lines, const char *bytes, size_t length)
 struct frames {
     unsigned char header[FRAME_HEADER];
     size_t header_used;
-    size_t left; /* of the frame's bytes */
+    size_t left; /* bytes of the frame still to come */
     bool (*take)(void *context, const char *bytes, size_t length);
     void *context;
 };
@@ -100,23 +101,24 @@ static bool feed_frames(void *context, const char *bytes, size_t length)
 
 struct progress {
     struct lines lines;
-    const struct bottle_host *host;
-    char *error; /* the engine's own words; NULL: none */
+    engine_progress *report; /* may be NULL */
+    void *context;           /* of report */
+    char *error;             /* the engine's message; NULL: none */
 };
 
 static bool take_progress(void *context, char *line)
 {
     struct progress *progress = context;
-    CLEANUP_JSON json_object *said = json_tokener_parse(line);
-    const char *error = object_text(said, "error");
-    const char *status = object_text(said, "status");
-    const char *layer = object_text(said, "id");
+    CLEANUP_JSON json_object *message = json_tokener_parse(line);
+    const char *error = object_text(message, "error");
+    const char *status = object_text(message, "status");
+    const char *layer = object_text(message, "id");
 
     if (error[0] && !progress->error)
         progress->error = strdup(error);
-    /* The bars that a terminal would redraw many times a second are not for a log. */
-    if (status[0] && !object_text(said, "progress")[0])
-        host_log(progress->host, BOTTLE_LOG_INFO, "%s%s%s", layer, layer[0] ? ": " : "", status);
+    /* Lines with a progress bar, of which a terminal would show many a second, are not reported. */
+    if (progress->report && status[0] && !object_text(message, "progress")[0])
+        progress->report(progress->context, layer, status);
     return true;
 }
 
@@ -127,14 +129,18 @@ static bool feed_progress(void *context, const char *bytes, size_t length)
     return feed_lines(&progress->lines, bytes, length);
 }
 
-/* exchange without its take and context. */
-static enum bottle_result exchange_with_progress(struct engine *engine,
-                                                 const struct bottle_host *host, const char *what,
-                                                 struct exchange exchange, struct failure *failure)
+/*
+ * @reference: the image
+ * @exchange:  take and context are set here
+ * @progress:  report and context
+ */
+static enum bottle_result exchange_with_progress(struct engine *engine, const char *reference,
+                                                 struct exchange exchange, struct progress progress,
+                                                 struct failure *failure)
 {
     CLEANUP_FREE char *buffer = malloc(MAX_LINE + 1);
-    struct progress progress = {
-        .lines = {.buffer = buffer, .take = take_progress, .context = &progress}, .host = host};
+
+    progress.lines = (struct lines){.buffer = buffer, .take = take_progress, .context = &progress};
 
     if (!buffer)
         return out_of_memory(failure);
@@ -142,10 +148,10 @@ static enum bottle_result exchange_with_progress(struct engine *engine,
     exchange.context = &progress;
     enum bottle_result result = connection_exchange(engine, &exchange, failure);
     if (result == BOTTLE_OK)
-        (void)feed_progress(&progress, "\n", 1); /* the last line may lack its end */
+        (void)feed_progress(&progress, "\n", 1); /* the last line may lack its newline */
     if (result == BOTTLE_OK && progress.error)
         result = failure_set(failure, BOTTLE_UNAVAILABLE, "engine %s: image %s: %s",
-                             engine->address, what, progress.error);
+                             engine->address, reference, progress.error);
     free(progress.error);
     return result;
 }
@@ -210,7 +216,7 @@ static json_object *image_manifest(const char *reference)
     return built ? steal_pointer(&manifest) : NULL;
 }
 
-/* What `docker save` would write. */
+/* The archive that `docker save` would write. */
 static enum bottle_result image_archive(const char *reference, const char *architecture,
                                         const struct engine_file *files, size_t count,
                                         json_object *labels, char **bytes, size_t *length,
@@ -263,23 +269,25 @@ enum bottle_result engine_load_image(struct engine *engine, const char *referenc
                                       .bytes = tar,
                                       .length = length,
                                       .timeout_ms = engine->timeout_ms};
-    return exchange_with_progress(engine, NULL, reference, exchange, failure);
+    return exchange_with_progress(engine, reference, exchange, (struct progress){0}, failure);
 }
 
-enum bottle_result engine_pull_image(struct engine *engine, const struct bottle_host *host,
-                                     const char *reference, struct failure *failure)
+enum bottle_result engine_pull_image(struct engine *engine, const char *reference,
+                                     engine_progress *report, void *context,
+                                     struct failure *failure)
 {
     CLEANUP_FREE char *name = engine_escape(reference);
     CLEANUP_FREE char *path = NULL;
     const char *last = strrchr(reference, '/');
     bool has_version = strpbrk(last ? last : reference, ":@") != NULL;
 
-    /* Without a tag the engine would pull every one that there is. */
+    /* Without a tag the engine would pull every tag of the repository. */
     if (!name || !(path = text_format("%s/images/create?fromImage=%s%s", engine->api_version, name,
                                       has_version ? "" : "&tag=latest")))
         return out_of_memory(failure);
     const struct exchange exchange = {.method = "POST", .path = path, .stall_s = PULL_STALL_S};
-    return exchange_with_progress(engine, host, reference, exchange, failure);
+    const struct progress progress = {.report = report, .context = context};
+    return exchange_with_progress(engine, reference, exchange, progress, failure);
 }
 
 /* ---- programs ---- */

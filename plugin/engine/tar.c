@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tar.c: tar as images and containers take it.
+ * tar.c: tar archives in the form that engines take.
  *
- * The format is ustar, which everything reads; owner and times are zero.  The hash of the image's
- * layer comes from libarchive too: its mtree writer puts the SHA-256 of a file's bytes into a line of
+ * The format is ustar; owner and times are zero.  SHA-256 comes from libarchive too, so that no
+ * cryptographic library is needed: its mtree writer puts the hash of a file's contents into a line of
  * text (mtree(5)).
  */
 #include "engine/tar.h"
@@ -11,6 +11,7 @@
 #include "common/cleanup.h"
 #include "engine/libraries.h"
 
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -73,7 +74,7 @@ enum bottle_result tar_write(const struct engine_file *files, size_t count, char
         !write_files(&library, archive, files, count))
         result = fail(&library, archive, failure);
     if (archive && library.write_free(archive) != ARCHIVE_OK && result == BOTTLE_OK)
-        result = failure_set(failure, BOTTLE_INTERNAL, "libarchive: cannot end the archive");
+        result = failure_set(failure, BOTTLE_INTERNAL, "libarchive: cannot finish the archive");
     if (result == BOTTLE_OK)
         *bytes = steal_pointer(&buffer);
     return result;
@@ -98,7 +99,7 @@ enum bottle_result tar_sha256(const void *bytes, size_t length, char text[SHA256
         !write_files(&library, archive, &file, 1))
         result = fail(&library, archive, failure);
     if (archive && library.write_free(archive) != ARCHIVE_OK && result == BOTTLE_OK)
-        result = failure_set(failure, BOTTLE_INTERNAL, "libarchive: cannot end the hash");
+        result = failure_set(failure, BOTTLE_INTERNAL, "libarchive: cannot finish the hash");
     if (result != BOTTLE_OK)
         return result;
     mtree[used] = '\0';

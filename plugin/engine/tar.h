@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* tar.h: files as a tar archive in memory, and their hash; both by libarchive. */
-#ifndef DOCKER_ENGINE_TAR_H
-#define DOCKER_ENGINE_TAR_H
+/* tar.h: making tar archives in memory, and SHA-256; both with libarchive. */
+#ifndef ENGINE_TAR_H
+#define ENGINE_TAR_H
 
-#include "engine/engine.h"
+#include "common/text/failure.h"
+#include "engine/file.h"
 
 #define SHA256_TEXT_SIZE 65 /* hexadecimal, with NUL */
 
 /*
- * The same files give the same bytes.
+ * Makes an archive of the files.  The same files give the same bytes.
  * @bytes: out: malloc'ed
  */
 enum bottle_result tar_write(const struct engine_file *files, size_t count, char **bytes,

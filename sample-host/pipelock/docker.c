@@ -17,7 +17,14 @@
 #include "common/text/json_text.h"
 #include "common/text/utf8.h"
 #include "container/container.h"
+#include "container/existing.h"
+#include "container/image.h"
 #include "container/labels.h"
+#include "container/networks.h"
+#include "container/options.h"
+#include "container/settings.h"
+#include "engine/engine.h"
+#include "engine/file.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -6,7 +6,7 @@
  * asked, one that says in what pieces the answers are sent, and the answers, with SEPARATOR between
  * them.  The greeting is answered by the thread, unless the first byte has its highest bit set.
  */
-#include "engine/engine.h"
+#include "engine/streams.h"
 
 #include "fuzz.h"
 
@@ -176,7 +176,7 @@ static enum bottle_result ask(struct engine *engine, enum question question,
     case LOG:
         return engine_follow_log(engine, "c", TIMEOUT_MS, take_line, &lines, failure);
     default:
-        return engine_pull_image(engine, NULL, "name", failure);
+        return engine_pull_image(engine, "name", NULL, NULL, failure);
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* options.c: start options, as the docker backend takes them: its own and the relay's. */
-#include "docker/docker.h"
+#include "docker/options.h"
 
 #include "fuzz.h"
 

@@ -1,29 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * container_network.c: how a sidecar's container stands on a bottle's two networks.
+ * network.c: see network.h.
  *
- * Nothing else is on both, so its kernel must not be a way from the one to the other.  A new network
- * namespace has the machine's settings, and a machine with an engine forwards.  An agent that may send raw
- * frames, as Docker lets every container, needs no route then: it sends them to the sidecar's hardware
- * address, with whatever destination it likes.
+ * A sidecar's container is the only one on both of a bottle's networks, so its kernel must not forward
+ * packets from one to the other.  A new network namespace starts with the machine's settings, and on a
+ * machine with an engine forwarding is on.  An agent that may send raw frames, as Docker lets every
+ * container, would then need no route: it could send frames to the sidecar's hardware address, with any
+ * destination.
  *
  *   forwarding            off
- *   rp_filter             strict: what comes in must come from where an answer would go, or the agent could
- *                         write to the address on the other network in the name of a DNS server there
+ *   rp_filter             strict: a packet's source must be reachable through the interface it came in on.
+ *                         Otherwise the agent could send packets to the sidecar's egress address that seem to
+ *                         come from a DNS server on that network
  *   accept_source_route   off
- *   accept_ra, accept_redirects   off: no neighbour changes the routes.  With IPv4 the kernel takes redirects
- *                         where it does not forward; rp_filter drops those that the agent sends
+ *   accept_ra, accept_redirects   off, so that no neighbour changes the routes.  For IPv4 the kernel accepts
+ *                         redirects where it does not forward; rp_filter drops those that the agent sends
  *
- * The last of an interface's own settings and those of "all" counts for rp_filter, and for accept_ra the
- * interface's own alone.  Those of "default" are for interfaces that are made later.  Podman, and Docker before
- * 27, set the sysctls of a container once its interfaces are there, as eth0 and eth1; later versions of Docker
- * make the interfaces afterwards, and take the settings of each with its network.
+ * For rp_filter, the larger of the interface's setting and that of "all" counts; for accept_ra, the interface's
+ * alone.  The settings of "default" apply to interfaces that are made later.  Podman, and Docker before 27,
+ * set a container's sysctls after its interfaces exist, which are eth0 and eth1.  Later versions of Docker set
+ * them before, and take an interface's settings with its network.
  */
-#include "container/container_network.h"
+#include "container/network.h"
 
 #include "common/cleanup.h"
 #include "common/text/json_object.h"
 #include "common/text/text.h"
+#include "container/container.h"
+#include "engine/engine.h"
 
 #include <string.h>
 
@@ -81,7 +85,7 @@ static bool add_of_interface(json_object *sysctls, const struct container *conta
     return added;
 }
 
-/* The member "Sysctls" of the host config; NULL when memory ran out. */
+/* The member "Sysctls" of the host config; NULL: out of memory. */
 static json_object *describe_sysctls(const struct container *container)
 {
     CLEANUP_JSON json_object *sysctls = json_object_new_object();
@@ -96,7 +100,10 @@ static json_object *describe_sysctls(const struct container *container)
     return added ? steal_pointer(&sysctls) : NULL;
 }
 
-/* "FAMILY.IFNAME.NAME=VALUE,…": the engine puts the interface's name in.  malloc'ed; NULL when memory ran out. */
+/*
+ * "FAMILY.IFNAME.NAME=VALUE,…", where the engine replaces IFNAME by the interface's name.  malloc'ed;
+ * NULL: out of memory.
+ */
 static char *interface_sysctls(const struct container *container)
 {
     struct text text;
@@ -107,7 +114,7 @@ static char *interface_sysctls(const struct container *container)
         if (!is_left_out(container, INTERFACE_SETTINGS[i].family))
             (void)fprintf(text.stream, "%s%s.IFNAME.%s=%s", i > 0 ? "," : "",
                           INTERFACE_SETTINGS[i].family, INTERFACE_SETTINGS[i].name,
-                          INTERFACE_SETTINGS[i].value); /* text_close() tells whether it failed */
+                          INTERFACE_SETTINGS[i].value); /* text_close() reports errors */
     return text_close(&text);
 }
 
