@@ -12,6 +12,9 @@
  *
  * relay/ is the program that the native backend runs; it is embedded in this file's library
  * (relay_image.S), and relay/main.c is where to read on.
+ *
+ * What belongs in plugin/: what every backend has in common, here and in backend.h, and a change from one to
+ * another.  Each backend, and what more than one of them needs, has a folder.
  */
 #include "backend.h"
 #include "bottle/plan.h"

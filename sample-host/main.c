@@ -2,8 +2,8 @@
 /*
  * main.c: sample-host, a small launcher of sidecars: the commands, their help, and the way to them.
  *
- * sample-host/ is for a real launcher, small enough to read in one sitting, and for the sidecar pipelock; what
- * gates SSH belongs in plugin/, and what any launcher needs to call a plugin in host-api/.
+ * What belongs in sample-host/: a real launcher, small enough to read in one sitting, and the sidecar pipelock.
+ * What gates SSH is in plugin/, what any launcher needs to call a plugin in host-api/.
  *
  * Read on in commands.c, where `up` shows what every launcher does, then in sidecar.c, where the operations
  * of a plugin are called.  The other files, from the top down:

@@ -265,12 +265,12 @@ change() {
 # build DIRECTORY LIBRARY MAJOR MINOR: LIBRARY, of the header there with this version; it is ssh_gate, of
 # which the entry is enough here, or bottle-host.
 build() {
-    local source=$1/src/host.c
+    local sources=("$1"/src/*.c)
     sed -i "s/^\(#define BOTTLE_SIDECAR_ABI_MAJOR\) .*/\1 $3u/; s/^\(#define BOTTLE_SIDECAR_ABI_MINOR\) .*/\1 $4u/" \
         "$1/$header"
     if [ "$2" = ssh_gate ]; then
-        source=$1/entry.c
-        cat >"$source" <<'END'
+        sources=("$1/entry.c")
+        cat >"${sources[0]}" <<'END'
 #include <bottle/sidecar.h>
 const struct bottle_sidecar *bottle_sidecar_entry(void)
 {
@@ -279,7 +279,7 @@ const struct bottle_sidecar *bottle_sidecar_entry(void)
 END
     fi
     gcc -g -shared -fPIC -D_GNU_SOURCE -DBOTTLE_SIDECAR_DIR='"/"' -DBOTTLE_SIDECAR_FROM_BINDIR='""' \
-        -DBOTTLE_SIDECAR_FROM_LIBDIR='""' -I "$1/include" -o "$1/$2.so" "$source"
+        -DBOTTLE_SIDECAR_FROM_LIBDIR='""' -I "$1/include" -o "$1/$2.so" "${sources[@]}"
 }
 
 # record DIRECTORY LIBRARY: as a developer does after raising the version.
@@ -408,11 +408,11 @@ check 'a change behind an addition is noticed' breaks behind ssh_gate \
 check 'a level of the log more is noticed' breaks level ssh_gate 's/BOTTLE_LOG_ERROR = 3,/&BOTTLE_LOG_FATAL = 4,/'
 check 'a field in the padding of a struct is noticed' fills_padding
 check 'a function of the loader less is noticed' breaks function bottle-host \
-    's/^const char \*bottle_result_name(/__attribute__((visibility("hidden"))) &/' src/host.c
+    's/^const char \*bottle_result_name(/__attribute__((visibility("hidden"))) &/' src/fail.c
 
 check 'a field at the end, and a result, are a minor version' adds field ssh_gate \
     "$(sed '/^#/d; /MINOR/d' "$SOURCE_DIR/tests/abi/newer_minor.sed")"
 check 'an operation at the end is a minor version' adds operation ssh_gate \
     "$(of_struct bottle_sidecar 's/^};$/enum bottle_result (*swap)(struct bottle_start *arguments);\n&/')"
 check 'a function of the loader more is a minor version' adds more bottle-host \
-    '$ a int bottle_more(void); int bottle_more(void) { return 0; }' src/host.c
+    '$ a int bottle_more(void); int bottle_more(void) { return 0; }' src/fail.c

@@ -56,7 +56,7 @@ finds_its_own() {
 builds_shared_loader() {
     gcc -shared -fPIC -D_GNU_SOURCE -DBOTTLE_SIDECAR_DIR='"/nonexistent"' -DBOTTLE_SIDECAR_FROM_BINDIR='"/nonexistent"' \
         -DBOTTLE_SIDECAR_FROM_LIBDIR='"bottle"' "-I$prefix/include" "${sanitize[@]}" \
-        -o "$moved/$libdir/libbottle-host.so" "$SOURCE_DIR/host-api/src/host.c" &&
+        -o "$moved/$libdir/libbottle-host.so" "$SOURCE_DIR"/host-api/src/*.c &&
         mkdir "$prefix/elsewhere" &&
         gcc "-I$prefix/include" "${sanitize[@]}" "$launcher/launcher.c" -o "$prefix/elsewhere/launcher" \
             "-L$moved/$libdir" -lbottle-host "-Wl,-rpath,$moved/$libdir"

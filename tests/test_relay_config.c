@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test_relay_config.c: what the relay is told, from the start options. */
+#include "bottle/relay_config.h"
 #include "common/cleanup.h"
-#include "wire/relay_config.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

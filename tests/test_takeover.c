@@ -634,6 +634,22 @@ Test(takeover, refuses_a_gate_that_drains)
     cr_assert_eq(close(upstream), 0);
 }
 
+/* What drains has let the slug go, wherever it is looked for. */
+Test(takeover, refuses_a_slug_that_only_drains)
+{
+    start_two();
+    int upstream = tcp_listen(gate.upstream_address, PORT, 1);
+    struct tcp_pair pair = tcp_through(gate.address, PORT, upstream);
+    CLEANUP_FREE char *old = take_over_from_old();
+    CLEANUP_FREE char *slug = short_target();
+
+    cr_assert_eq(bottle_plugin_stop(gate.plugin, NULL, gate.target, NULL), BOTTLE_OK);
+    expect_refused(slug, "{}", BOTTLE_NOT_FOUND, old);
+    tcp_expect_alive(&pair);
+    tcp_close(&pair);
+    cr_assert_eq(close(upstream), 0);
+}
+
 /* Everything that start can fail of, with a manifest that has changed as well. */
 Test(takeover, what_cannot_start_leaves_the_old_gate)
 {

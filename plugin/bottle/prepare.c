@@ -4,6 +4,9 @@
  *
  * Everything is checked and made in memory first; writing the files is the last thing that can
  * fail.
+ *
+ * What belongs in bottle/: from a bottle to its plan and the agent's files, and from a plan and start options to
+ * the relay's config.  Nothing here touches the network or a process.
  */
 #include "bottle/prepare.h"
 

@@ -4,6 +4,9 @@
  *
  * `CLEANUP_FREE char *text = NULL;` in place of a goto ladder: every way out of the scope releases what
  * was made so far.  steal_pointer() and steal_fd() take the value out, for the way out that keeps it.
+ *
+ * What belongs in common/: what several plugins and programs need.  Here itself is only this header; sidecar/,
+ * process/ and text/ have the rest.
  */
 #ifndef SIDECAR_CLEANUP_H
 #define SIDECAR_CLEANUP_H

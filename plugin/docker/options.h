@@ -4,7 +4,7 @@
 #define DOCKER_OPTIONS_H
 
 #include "container/options.h"
-#include "wire/relay_config.h"
+#include "bottle/relay_config.h"
 
 /*
  * @taken:  out: its strings are valid as long as options and the environment

@@ -6,7 +6,7 @@
 #include "bottle/plan.h"
 #include "container/container.h"
 #include "container/options.h"
-#include "wire/relay_config.h"
+#include "bottle/relay_config.h"
 
 struct docker_start {
     const struct bottle_host *host;

@@ -16,10 +16,14 @@
  * namespace, on whose loopback it then listens.  It dials from egress_network: "host", which is
  * the launcher's network, or the path of a network namespace.  A running gate is reached through
  * its control socket or as a process (native_gate.c), so there is no state to keep and none to go stale.
+ *
+ * What belongs in native/: the gate as a process of this machine: running it, finding it, talking to it from
+ * wherever it is.  What it does once it runs is in relay/.
  */
 #include "backend.h"
 
 #include "bottle/prepare.h"
+#include "bottle/relay_config.h"
 #include "common/cleanup.h"
 #include "common/process/fd_passing.h"
 #include "common/process/wait.h"
@@ -30,7 +34,6 @@
 #include "common/text/json_text.h"
 #include "native/native_gate.h"
 #include "native/relay_process.h"
-#include "wire/relay_config.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -12,8 +12,8 @@
  *   dial/    names and connecting (dialler.h)
  *   base/    the loop, the event log, addresses, pipes: nothing there knows a connection
  *
- * Calls and includes go down this list, never up, and from all of it to wire/ and common/; nothing here calls the
- * plugin's other rooms.
+ * What belongs in relay/: that program, and nothing that the plugin links.  Calls and includes go down this list, never
+ * up, and from all of it to wire/ and common/.
  */
 #include "relay/base/sanitized.h"
 #include "relay/control_command.h"

@@ -15,7 +15,6 @@
 #include "common/cleanup.h"
 #include "common/process/socket_list.h"
 #include "common/process/wait.h"
-#include "native/relay_process.h"
 #include "wire/protocol.h"
 
 #include <errno.h>

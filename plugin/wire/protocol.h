@@ -49,6 +49,9 @@
  * send that word, because the new one has gone or waits no longer, has not committed and serves on.
  * Should the packets of a takeover ever change, CONTROL_TAKEOVER gets another number: a relay
  * refuses an operation that it does not know.
+ *
+ * What belongs in wire/: both ends of what our own processes say to each other, and the relay as the plugin
+ * carries it.  Nothing here knows a bottle or a connection.
  */
 #ifndef RELAY_PROTOCOL_H
 #define RELAY_PROTOCOL_H

@@ -16,7 +16,7 @@
 #include "record.h"
 
 #include "common/cleanup.h"
-#include "common/process/claim.h"
+#include "common/sidecar/claim.h"
 #include "common/process/detached.h"
 #include "common/process/program.h"
 #include "common/process/wait.h"

@@ -5,7 +5,7 @@
  * pipelock is an HTTP proxy that lets requests through to a list of hosts.  This plugin runs one for a
  * bottle, with the hosts of bottle.egress.allowlist; the program itself is not part of the plugin.
  *
- * pipelock/ is for what this one sidecar does differently from others: what two sidecars need belongs in
+ * What belongs in pipelock/: what this one sidecar does differently from others.  What two sidecars need is in
  * plugin/.
  *
  * This file answers the host.  Read on in plan.c, which turns the bottle into a plan and pipelock's

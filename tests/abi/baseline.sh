@@ -46,7 +46,8 @@ dump() {
     abidw "${not_undefined[@]}" --exported-interfaces-only --headers-dir "$include" --drop-private-types \
         --type-id-style hash --no-corpus-path --no-comp-dir-path --no-show-locs --no-elf-needed \
         --no-parameter-names --out-file "$2" "$1"
-    sed -i "s/ path='[^']*'//" "$2"
+    # Files are told apart by these, so their own names stay.
+    sed -i "s|\( path='\)[^']*/|\1|" "$2"
     grep -q "name='bottle_sidecar' .*size-in-bits" "$2" ||
         die "$1 has no debug information about struct bottle_sidecar: build it with -g"
 }

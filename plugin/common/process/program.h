@@ -2,6 +2,9 @@
 /*
  * program.h: a server of this machine that a sidecar runs (detached.h): where it is, whether it accepts
  * connections, what it said last, its end.
+ *
+ * What belongs in process/: processes and descriptors: starting, waiting, passing, reading what /proc says.
+ * Nothing here knows a sidecar.
  */
 #ifndef SIDECAR_PROGRAM_H
 #define SIDECAR_PROGRAM_H

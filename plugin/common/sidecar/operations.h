@@ -4,6 +4,9 @@
  *
  * An operation checks what the host gave it, does what is the plugin's own, and hands a failure's text to
  * the host.  What is the plugin's own comes in here as functions.
+ *
+ * What belongs in sidecar/: what every sidecar plugin needs: operations, plans, targets, options, the stage
+ * directory, the claim on a slug.  Nothing here knows which sidecar it is.
  */
 #ifndef SIDECAR_OPERATIONS_H
 #define SIDECAR_OPERATIONS_H

@@ -4,6 +4,9 @@
  *
  * A watch ties a descriptor to a function.  A timer queue holds timers of one duration, so
  * appending keeps it sorted: starting and stopping a timer costs O(1) and no allocation.
+ *
+ * What belongs in base/: the loop, the event log, addresses, pipes and the like, each with a struct of its own.
+ * Nothing here knows a connection.
  */
 #ifndef RELAY_LOOP_H
 #define RELAY_LOOP_H

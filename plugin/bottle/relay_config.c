@@ -3,7 +3,7 @@
  * relay_config.c: what every backend with the relay tells it, from the plan and the start options.
  * How it gets there, and what it says of networks, is the backend's.
  */
-#include "wire/relay_config.h"
+#include "bottle/relay_config.h"
 
 #include "common/sidecar/options.h"
 #include "common/sidecar/target.h"

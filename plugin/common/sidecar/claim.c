@@ -12,7 +12,7 @@
  * In another network namespace the name says nothing.  There the process is known by its record, which only
  * this user and root can read.
  */
-#include "common/process/claim.h"
+#include "common/sidecar/claim.h"
 
 #include "common/cleanup.h"
 #include "common/process/process_status.h"
