@@ -138,8 +138,9 @@ static const struct command {
      OPTION_BIT(OPTION_SLUG) | OPTION_BIT(OPTION_OPTIONS) | OPTION_BIT(OPTION_EVENTS), true, false,
      command_run},
 };
-#define USAGE_WIDTH   46
-#define COMMAND_COUNT (sizeof COMMANDS / sizeof COMMANDS[0])
+#define USAGE_WIDTH       46
+#define COMMAND_COUNT     (sizeof COMMANDS / sizeof COMMANDS[0])
+#define COMMAND_LIST_SIZE 256
 
 /* How many more bytes than characters text has: a width of printf(3) counts bytes. */
 static int count_continuation_bytes(const char *text)
@@ -169,15 +170,28 @@ static int print_help(const struct command *command)
     return STATUS_OK;
 }
 
+/* Writes "a, b": the names of the commands.  Returns list. */
+static const char *list_commands(char list[COMMAND_LIST_SIZE])
+{
+    size_t length = 0;
+
+    for (size_t i = 0; i < COMMAND_COUNT && length < COMMAND_LIST_SIZE; i++)
+        length += (size_t)snprintf(list + length, COMMAND_LIST_SIZE - length, "%s%s",
+                                   i > 0 ? ", " : "", COMMANDS[i].name);
+    return list;
+}
+
+/* The command of that name; NULL after an error that was reported. */
 static const struct command *find_command(const char *name)
 {
+    char list[COMMAND_LIST_SIZE];
+
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         if (strcmp(COMMANDS[i].name, name) == 0)
             return &COMMANDS[i];
     }
-    (void)fail("unknown command \"%s\"; there are: plugins, plan, up, status, swap, down, run "
-               "(--help says more)",
-               name);
+    (void)fail("unknown command \"%s\"; there are: %s (--help says more)", name,
+               list_commands(list));
     return NULL;
 }
 
@@ -208,13 +222,14 @@ static bool check_request(const struct command *command, const struct request *r
 
 static int run_request(int argc, char **argv, struct request *request)
 {
+    char list[COMMAND_LIST_SIZE];
+
     if (!options_parse(argc, argv, request))
         return STATUS_USAGE;
     if (optind == argc && request->value[OPTION_HELP])
         return print_help(NULL);
     if (optind == argc) {
-        (void)fail("no command given; there are: plugins, plan, up, status, swap, down, run "
-                   "(--help says more)");
+        (void)fail("no command given; there are: %s (--help says more)", list_commands(list));
         return STATUS_USAGE;
     }
     const struct command *command = find_command(argv[optind++]);

@@ -16,10 +16,10 @@
 #include "record.h"
 
 #include "common/cleanup.h"
-#include "common/sidecar/claim.h"
 #include "common/process/detached.h"
 #include "common/process/program.h"
 #include "common/process/wait.h"
+#include "common/sidecar/claim.h"
 #include "common/sidecar/host_log.h"
 #include "common/sidecar/options.h"
 #include "common/sidecar/stage_claim.h"
