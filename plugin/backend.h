@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 struct backend {
-    const char *name;
+    const char *name; /* as in FOR_EACH_BACKEND */
     struct target_operations of_target;
 
     /*
@@ -30,10 +30,10 @@ struct backend {
     enum bottle_result (*yield)(const struct target *target, struct failure *failure);
 };
 
-/* All of them: DO(NAME) for each backend_NAME.  The first is the default. */
-#define FOR_EACH_BACKEND(DO) DO(native) DO(docker)
+/* All of them: DO(NAME, NETWORKS) for each backend_NAME, with its BOTTLE_NETWORKS_….  The first is the default. */
+#define FOR_EACH_BACKEND(DO) DO(native, MACHINE) DO(docker, ENGINE)
 
-#define DECLARE_BACKEND(name) extern const struct backend backend_##name;
+#define DECLARE_BACKEND(name, networks) extern const struct backend backend_##name;
 FOR_EACH_BACKEND(DECLARE_BACKEND)
 
 /*

@@ -27,12 +27,14 @@
 
 #include <string.h>
 
-#define BACKEND_ADDRESS(name) &backend_##name,
-#define BACKEND_NAME(name)    #name,
+#define BACKEND_ADDRESS(name, networks)  &backend_##name,
+#define BACKEND_NAME(name, networks)     #name,
+#define BACKEND_NETWORKS(name, networks) BOTTLE_NETWORKS_##networks,
 
 static const struct backend *const BACKENDS[] = {FOR_EACH_BACKEND(BACKEND_ADDRESS)};
 /* In the same order, as the table has them. */
 static const char *const BACKEND_NAMES[] = {FOR_EACH_BACKEND(BACKEND_NAME) NULL};
+static const uint32_t NETWORKS[] = {FOR_EACH_BACKEND(BACKEND_NETWORKS)};
 
 static const struct target_operations *of_target(size_t index)
 {
@@ -158,6 +160,7 @@ const struct bottle_sidecar *bottle_sidecar_entry(void)
         .drain = drain,
         .status = status,
         .release = operation_release,
+        .backend_networks = NETWORKS,
     };
 
     return &SIDECAR;

@@ -159,7 +159,6 @@ bool bottle_attach(struct bottle *bottle, const struct request *request, struct 
         struct sidecar *sidecar = &bottle->sidecars[i];
         const char *name = text_member(sidecar->record, "sidecar");
         const char *path = text_member(sidecar->record, "plugin");
-        bottle->in_engine |= sidecar_is_in_engine(sidecar);
         sidecar->plugin = plugins_find(plugins, name);
         if (!sidecar->plugin && plugins_add(plugins, path))
             sidecar->plugin = plugins_find(plugins, name);
@@ -167,6 +166,7 @@ bool bottle_attach(struct bottle *bottle, const struct request *request, struct 
             return fail(
                 "cannot reach %s of slug %s: %s is not its plugin now: name one with --plugin",
                 name, bottle->slug, path);
+        bottle->in_engine |= sidecar_is_in_engine(sidecar);
     }
     return true;
 }

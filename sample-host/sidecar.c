@@ -60,9 +60,20 @@ bool sidecar_is_started(const struct sidecar *sidecar)
     return state && strcmp(state, "started") == 0;
 }
 
+/* Where a backend has its networks. */
+static enum bottle_networks networks_of(const struct sidecar *sidecar, const char *backend)
+{
+    const struct bottle_sidecar *table = bottle_plugin_table(sidecar->plugin);
+
+    for (size_t i = 0; table->backend_networks && table->backends[i]; i++)
+        if (strcmp(table->backends[i], backend) == 0)
+            return (enum bottle_networks)table->backend_networks[i];
+    return BOTTLE_NETWORKS_UNKNOWN;
+}
+
 bool sidecar_is_in_engine(const struct sidecar *sidecar)
 {
-    return strcmp(text_member(sidecar->record, "backend"), "docker") == 0;
+    return networks_of(sidecar, text_member(sidecar->record, "backend")) == BOTTLE_NETWORKS_ENGINE;
 }
 
 bool sidecar_ends_with_launcher(const struct sidecar *sidecar)
@@ -103,7 +114,8 @@ static bool set_networks(struct sidecar *sidecar, const char *slug, const char *
                          const char *internal_network, const char *egress_network)
 {
     const char *name = bottle_plugin_table(sidecar->plugin)->name;
-    bool in_engine = strcmp(backend, "docker") == 0;
+    enum bottle_networks networks = networks_of(sidecar, backend);
+    bool in_engine = networks == BOTTLE_NETWORKS_ENGINE;
     char own_internal[NETWORK_NAME_SIZE];
     char own_egress[NETWORK_NAME_SIZE];
 
@@ -113,7 +125,7 @@ static bool set_networks(struct sidecar *sidecar, const char *slug, const char *
         internal_network = own_internal;
     if (!egress_network && in_engine)
         egress_network = own_egress;
-    if (!egress_network && strcmp(backend, "native") == 0)
+    if (!egress_network && networks == BOTTLE_NETWORKS_MACHINE)
         egress_network = "host";
     if (!internal_network || *internal_network == '\0')
         return fail("%s: backend %s needs --internal-network: an IP address of this machine, or "

@@ -40,7 +40,7 @@ bool sidecar_prepare(struct sidecar *sidecar, const char *slug, const char *bott
 /*
  * Chooses the backend and fills in the networks.
  * @backend: NULL: the plugin's first
- * @internal_network, @egress_network: NULL: for the backend "docker" the slug's own (networks.h); else
+ * @internal_network, @egress_network: NULL: for a backend in an engine the slug's own (networks.h); else
  *           the egress network "host", and an error for the internal one
  */
 bool sidecar_configure(struct sidecar *sidecar, const char *slug, const char *backend,

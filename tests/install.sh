@@ -31,7 +31,7 @@ prints_table() {
     local printed
     printed=$(BOTTLE_SIDECAR_PATH=$sidecar_dir "$1" ssh_gate) || return
     echo "$printed"
-    grep -q '^ssh_gate [^ ]*, ABI 1\.0: .' <<<"$printed" &&
+    grep -q '^ssh_gate [^ ]*, ABI 1\.1: .' <<<"$printed" &&
         grep -qx 'backend native' <<<"$printed" &&
         grep -qx "path $prefix/.*/bottle/ssh_gate.so" <<<"$printed"
 }
@@ -82,7 +82,7 @@ build_with_cmake() {
 }
 
 cmake_names_sidecar_dir() {
-    [ "$(sed -n 's/^-- sidecars: //p' "$prefix/configured")" = "$sidecar_dir, ABI 1.0" ]
+    [ "$(sed -n 's/^-- sidecars: //p' "$prefix/configured")" = "$sidecar_dir, ABI 1.1" ]
 }
 
 check 'cmake --install' cmake --install "$BUILD_DIR" --prefix "$prefix"
@@ -109,7 +109,7 @@ export PKG_CONFIG_PATH=$prefix/$libdir/pkgconfig
 sidecar_dir=$(realpath "$(pkg-config --variable=sidecardir bottle-host)")
 check 'pkg-config: sidecardir is where ssh_gate.so was installed' \
     [ "$sidecar_dir" = "$(realpath "$prefix")/$libdir/bottle" ]
-check 'pkg-config: the ABI version' [ "$(pkg-config --variable=abi_version bottle-host)" = 1.0 ]
+check 'pkg-config: the ABI version' [ "$(pkg-config --variable=abi_version bottle-host)" = 1.1 ]
 
 check 'sidecar.h alone, as C11' header_alone gcc -std=c11 -x c
 check 'sidecar.h alone, as C++11' header_alone g++ -std=c++11 -x c++

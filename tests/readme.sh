@@ -128,7 +128,7 @@ compile_plugin() {
 }
 
 plugin_is_taken() {
-    "$sample_host" --plugin "$dir/my_proxy.so" plugins | grep 'my_proxy *0\.1 *1\.0 *native'
+    "$sample_host" --plugin "$dir/my_proxy.so" plugins | grep 'my_proxy *0\.1 *1\.1 *native'
 }
 
 block json 1 >"$dir/claude-bottle.json"

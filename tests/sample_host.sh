@@ -53,8 +53,8 @@ nothing_is_left() {
 
 lists_plugins() {
     local user=$1
-    host "$user" plugins | grep -Ex "ssh_gate +[0-9.]+ +1\.0 +native[a-z,]* +$gate"
-    both "$user" plugins | grep -Ex "scripted +0\.1 +1\.0 +native,second +$scripted"
+    host "$user" plugins | grep -Ex "ssh_gate +[0-9.]+ +1\.1 +native[a-z,]* +$gate"
+    both "$user" plugins | grep -Ex "scripted +0\.1 +1\.1 +native,second +$scripted"
     fails_with "both plugin ssh_gate" host "$user" plugins --plugin "$gate" --plugin "$gate"
     fails_with 'misnamed.so calls itself "../scripted": the name of a sidecar has letters' \
         host "$user" plugins --plugin "$misnamed"

@@ -342,7 +342,7 @@ Test(loader, null_table)
 
 Test(loader, newer_major)
 {
-    expect_fake_refused("newer_major", "speaks sidecar ABI 2.0, this launcher speaks 1.x",
+    expect_fake_refused("newer_major", "speaks sidecar ABI 2.1, this launcher speaks 1.x",
                         "use a plugin built for 1.x");
 }
 
@@ -350,7 +350,8 @@ Test(loader, truncated_table)
 {
     char sizes[64];
     snprintf(sizes, sizeof(sizes), "%zu bytes, sidecar ABI 1.0 has %zu",
-             offsetof(struct bottle_sidecar, release), sizeof(struct bottle_sidecar));
+             offsetof(struct bottle_sidecar, release),
+             offsetof(struct bottle_sidecar, backend_networks));
     expect_fake_refused("truncated_table", sizes, "struct_size");
 }
 
@@ -608,7 +609,7 @@ Test(loader, descriptors)
     for (int i = 0; i < 10; i++) {
         bottle_plugin_unload(load(plugin_path));
         expect_refused(directory, BOTTLE_INVALID, "is a directory", directory);
-        expect_fake_refused("newer_major", "speaks sidecar ABI 2.0", "1.x");
+        expect_fake_refused("newer_major", "speaks sidecar ABI 2.1", "1.x");
     }
     cr_expect_eq(open_descriptors(), before);
 }

@@ -106,7 +106,7 @@ Test(newer_host, runs_an_older_gate)
 /* Each operation, asked for what it does not know, says so and does nothing. */
 Test(newer_host, asks_an_older_gate_for_too_much)
 {
-    static const char part[] = "sidecar ABI 1.0 does not have";
+    static const char part[] = "sidecar ABI 1.1 does not have";
     char stage_dir[] = "/tmp/test_newer_host.XXXXXX";
 
     cr_assert_not_null(mkdtemp(stage_dir));

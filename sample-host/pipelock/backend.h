@@ -15,10 +15,10 @@ struct pipelock_backend {
                                 struct failure *failure);
 };
 
-/* All of them: DO(NAME) for each pipelock_NAME.  The first is the default. */
-#define FOR_EACH_BACKEND(DO) DO(native) DO(docker)
+/* All of them: DO(NAME, NETWORKS) for each pipelock_NAME, with its BOTTLE_NETWORKS_….  The first is the default. */
+#define FOR_EACH_BACKEND(DO) DO(native, MACHINE) DO(docker, ENGINE)
 
-#define DECLARE_BACKEND(name) extern const struct pipelock_backend pipelock_##name;
+#define DECLARE_BACKEND(name, networks) extern const struct pipelock_backend pipelock_##name;
 FOR_EACH_BACKEND(DECLARE_BACKEND)
 
 #endif

@@ -24,12 +24,14 @@
 
 #include <json-c/json.h>
 
-#define BACKEND_ADDRESS(name) &pipelock_##name,
-#define BACKEND_NAME(name)    #name,
+#define BACKEND_ADDRESS(name, networks)  &pipelock_##name,
+#define BACKEND_NAME(name, networks)     #name,
+#define BACKEND_NETWORKS(name, networks) BOTTLE_NETWORKS_##networks,
 
 static const struct pipelock_backend *const BACKENDS[] = {FOR_EACH_BACKEND(BACKEND_ADDRESS)};
 /* In the same order, as the table has them. */
 static const char *const BACKEND_NAMES[] = {FOR_EACH_BACKEND(BACKEND_NAME) NULL};
+static const uint32_t NETWORKS[] = {FOR_EACH_BACKEND(BACKEND_NETWORKS)};
 
 static const struct target_operations *of_target(size_t index)
 {
@@ -104,6 +106,7 @@ const struct bottle_sidecar *bottle_sidecar_entry(void)
         .stop = stop,
         .status = status,
         .release = operation_release,
+        .backend_networks = NETWORKS,
     };
 
     return &SIDECAR;

@@ -285,6 +285,7 @@ static void kept_release(char *text)
 }
 
 static const char *const backends[] = {BACKEND, NULL};
+static const uint32_t backend_networks[] = {BOTTLE_NETWORKS_MACHINE};
 
 static const struct bottle_sidecar table = {
     .struct_size = sizeof table,
@@ -300,6 +301,7 @@ static const struct bottle_sidecar table = {
     .drain = kept_drain,
     .status = kept_status,
     .release = kept_release,
+    .backend_networks = backend_networks,
 };
 
 __attribute__((visibility("default"))) const struct bottle_sidecar *bottle_sidecar_entry(void);

@@ -83,7 +83,7 @@ extern "C" {
 #endif
 
 #define BOTTLE_SIDECAR_ABI_MAJOR 1u
-#define BOTTLE_SIDECAR_ABI_MINOR 0u
+#define BOTTLE_SIDECAR_ABI_MINOR 1u
 
 /* Whether a struct, by its struct_size, is long enough to hold the field. */
 #define BOTTLE_HAS(pointer, field)                                                                 \
@@ -249,6 +249,19 @@ struct bottle_status {
  *                 CLOCK_MONOTONIC, which no change of the date moves
  */
 
+/*
+ * Where a backend has the two networks of a plan, so that a host can fill them in without knowing the backend by
+ * its name.  Later minor versions may add values: a host treats one it does not know as BOTTLE_NETWORKS_UNKNOWN.
+ */
+enum bottle_networks {
+    /* The backend's own affair: whoever starts it has to name both. */
+    BOTTLE_NETWORKS_UNKNOWN = 0,
+    /* This machine's: an address or a network namespace.  The egress network "host" is where the caller dials from. */
+    BOTTLE_NETWORKS_MACHINE = 1,
+    /* A container engine's, by name.  A host may make both, the internal one without a way out. */
+    BOTTLE_NETWORKS_ENGINE = 2,
+};
+
 /* The table of operations: constant, alive until dlclose. */
 struct bottle_sidecar {
     size_t struct_size;          /* sizeof(struct bottle_sidecar) */
@@ -267,6 +280,12 @@ struct bottle_sidecar {
 
     /* Frees what an operation of this same plugin put out.  NULL is allowed. */
     void (*release)(char *text);
+
+    /*
+     * Since 1.1.  An enum bottle_networks for each of backends, in the same order.  Optional: where it is NULL, as in
+     * a plugin of version 1.0, all are BOTTLE_NETWORKS_UNKNOWN.
+     */
+    const uint32_t *backend_networks;
 };
 
 /* bottle_sidecar_entry: returns the table, the same each time.  Does nothing else. */
