@@ -272,7 +272,7 @@ restarted() {
 refuses_networks() {
     fails_with 'has no network "no-such-network"' gate_up web --egress-network no-such-network
     fails_with 'has no network "no-such-network"' gate_up web --internal-network no-such-network
-    fails_with '"../x" is no network' gate_up web --internal-network ../x
+    fails_with '"../x" is not the name of a network' gate_up web --internal-network ../x
     fails_with 'not internal' gate_up web --internal-network outer --egress-network outer
     fails_with 'create it with --internal' gate_up web --internal-network outer
     fails_with 'is the internal network itself' gate_up web --egress-network inner
