@@ -141,6 +141,12 @@ is_hardened() {
     done < <(elf_files)
 }
 
+# What the library exports, and what its header declares.
+exports_its_header() {
+    nm -D --defined-only "$library_dir/libbottle-host.so" | awk '{ print $3 }' | sort >"$dir/exported" &&
+        grep -oE 'bottle_(plugin|result)_[a-z_]+\(' "$root/usr/include/bottle/host.h" | tr -d '(' | sort -u | diff "$dir/exported" -
+}
+
 names_no_folder() {
     ! grep -rF "$first" "$root"
 }
@@ -193,6 +199,7 @@ check 'no symbols but in the packages for them' is_stripped_with_symbols_apart
 check 'no RPATH; RELRO, BIND_NOW, no executable stack' is_hardened
 check 'no path of the build' names_no_folder
 library_dir=$(dirname "$(find "$root/usr/lib" -name libbottle-host.so)")
+check 'the shared library exports what its header declares' exports_its_header
 check 'a launcher with the shared library loads the plugin' links_shared
 check 'so does one with the static library' links_static
 check 'so does one that CMake builds' find_package_works
