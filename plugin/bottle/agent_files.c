@@ -50,17 +50,17 @@ static void write_host_block(FILE *stream, const struct upstream *upstream,
     (void)fprintf(stream, "\nHost %s", upstream->alias);
     if (strcmp(upstream->alias, upstream->host) != 0)
         (void)fprintf(stream, " %s", upstream->host);
-    if (gate_address != NULL)
+    if (gate_address)
         (void)fprintf(stream, "\n    HostName %s\n", gate_address);
     else
         (void)fputs("\n    # HostName: added at start, when the gate's address is known\n", stream);
     (void)fprintf(stream, "    Port %u\n", upstream->listen_port);
     if (upstream->user[0] != '\0')
         (void)fprintf(stream, "    User %s\n", upstream->user);
-    if (upstream->identity_file != NULL)
+    if (upstream->identity_file)
         (void)fprintf(stream, "    IdentityFile \"%s\"\n", upstream->identity_file);
     (void)fprintf(stream, "    HostKeyAlias %s\n", upstream->host);
-    if (upstream->known_host_key != NULL)
+    if (upstream->known_host_key)
         (void)fputs("    StrictHostKeyChecking yes\n", stream);
 }
 
@@ -89,7 +89,7 @@ char *render_known_hosts(const struct plan *plan)
     for (size_t i = 0; i < plan->upstream_count; i++) {
         const struct upstream *upstream = &plan->upstreams[i];
         bool two_names = strcmp(upstream->alias, upstream->host) != 0;
-        if (upstream->known_host_key == NULL)
+        if (!upstream->known_host_key)
             continue;
         (void)fprintf(text.stream, "%s%s%s", upstream->alias, two_names ? "," : "",
                       two_names ? upstream->host : "");

@@ -12,8 +12,8 @@
 
 #include <string.h>
 
-#define MAX_TYPE    64   /* RFC 4251 §6 */
-#define MAX_KEY_LEN 3072 /* bytes of which PLAN_HOST_KEY_SIZE characters of base64 are made */
+#define MAX_TYPE       64   /* RFC 4251 §6 */
+#define MAX_KEY_LENGTH 3072 /* bytes of which PLAN_HOST_KEY_SIZE characters of base64 are made */
 
 bool grammar_user(const char *text)
 {
@@ -30,21 +30,21 @@ bool grammar_alias(const char *text)
 static bool has_parent_component(const char *path)
 {
     for (;;) {
-        size_t len = strcspn(path, "/");
-        if (len == 2 && strncmp(path, "..", 2) == 0)
+        size_t length = strcspn(path, "/");
+        if (length == 2 && strncmp(path, "..", 2) == 0)
             return true;
-        if (path[len] == '\0')
+        if (path[length] == '\0')
             return false;
-        path += len + 1;
+        path += length + 1;
     }
 }
 
 bool grammar_path(const char *text)
 {
-    size_t len = strnlen(text, PLAN_PATH_SIZE);
+    size_t length = strnlen(text, PLAN_PATH_SIZE);
 
-    return len > 0 && len < PLAN_PATH_SIZE && text_is_printable(text, len) && text[0] != '-' &&
-           strpbrk(text, "\"'\\$%`#") == NULL && !has_parent_component(text);
+    return length > 0 && length < PLAN_PATH_SIZE && text_is_printable(text, length) &&
+           text[0] != '-' && !strpbrk(text, "\"'\\$%`#") && !has_parent_component(text);
 }
 
 /* -1 if the character is not of the base64 alphabet (RFC 4648 §4). */
@@ -53,7 +53,7 @@ static int base64_value(char character)
     static const char alphabet[] = UPPER_CASE LOWER_CASE DIGITS "+/";
     const char *found = character == '\0' ? NULL : strchr(alphabet, character);
 
-    return found == NULL ? -1 : (int)(found - alphabet);
+    return found ? (int)(found - alphabet) : -1;
 }
 
 /*
@@ -62,13 +62,13 @@ static int base64_value(char character)
  */
 static size_t base64_decode(const char *text, unsigned char *bytes, size_t size)
 {
-    size_t len = strlen(text);
+    size_t length = strlen(text);
     size_t digits = strcspn(text, "=");
     size_t used = 0;
     unsigned bits = 0;
     unsigned bit_count = 0;
 
-    if (len % 4 != 0 || len - digits > 2 || strspn(text + digits, "=") != len - digits)
+    if (length % 4 != 0 || length - digits > 2 || strspn(text + digits, "=") != length - digits)
         return 0;
     for (size_t i = 0; i < digits; i++) {
         int value = base64_value(text[i]);
@@ -87,37 +87,39 @@ static size_t base64_decode(const char *text, unsigned char *bytes, size_t size)
 }
 
 /* Takes one string of SSH's binary format (RFC 4251 §5) from the blob; NULL if it is cut short. */
-static const unsigned char *take_field(const unsigned char **blob, size_t *left, size_t *field_len)
+static const unsigned char *take_field(const unsigned char **blob, size_t *left,
+                                       size_t *field_length)
 {
     const unsigned char *field;
-    size_t len;
+    size_t length;
 
     if (*left < 4)
         return NULL;
     field = *blob + 4;
-    len =
+    length =
         (size_t)(*blob)[0] << 24 | (size_t)(*blob)[1] << 16 | (size_t)(*blob)[2] << 8 | (*blob)[3];
-    if (len > *left - 4)
+    if (length > *left - 4)
         return NULL;
-    *blob = field + len;
-    *left -= 4 + len;
-    *field_len = len;
+    *blob = field + length;
+    *left -= 4 + length;
+    *field_length = length;
     return field;
 }
 
 /* A public key is its type and at least one field more, to the last byte: a key that was cut is
  * not. */
-static bool is_key_blob(const unsigned char *blob, size_t len, const char *type, size_t type_len)
+static bool is_key_blob(const unsigned char *blob, size_t length, const char *type,
+                        size_t type_length)
 {
-    size_t field_len;
+    size_t field_length;
     size_t fields = 0;
-    const unsigned char *field = take_field(&blob, &len, &field_len);
+    const unsigned char *field = take_field(&blob, &length, &field_length);
 
-    if (field == NULL || field_len != type_len || memcmp(field, type, type_len) != 0)
+    if (!field || field_length != type_length || memcmp(field, type, type_length) != 0)
         return false;
-    for (; len > 0; fields++) {
-        field = take_field(&blob, &len, &field_len);
-        if (field == NULL || field_len == 0)
+    for (; length > 0; fields++) {
+        field = take_field(&blob, &length, &field_length);
+        if (!field || field_length == 0)
             return false;
     }
     return fields > 0;
@@ -125,14 +127,14 @@ static bool is_key_blob(const unsigned char *blob, size_t len, const char *type,
 
 bool grammar_host_key(const char *text)
 {
-    unsigned char blob[MAX_KEY_LEN];
-    size_t type_len = strspn(text, WORD ".@-");
-    size_t blob_len;
+    unsigned char blob[MAX_KEY_LENGTH];
+    size_t type_length = strspn(text, WORD ".@-");
+    size_t blob_length;
 
     if (strnlen(text, PLAN_HOST_KEY_SIZE) == PLAN_HOST_KEY_SIZE)
         return false;
-    if (type_len == 0 || type_len > MAX_TYPE || text[type_len] != ' ')
+    if (type_length == 0 || type_length > MAX_TYPE || text[type_length] != ' ')
         return false;
-    blob_len = base64_decode(text + type_len + 1, blob, sizeof blob);
-    return is_key_blob(blob, blob_len, text, type_len);
+    blob_length = base64_decode(text + type_length + 1, blob, sizeof blob);
+    return is_key_blob(blob, blob_length, text, type_length);
 }

@@ -34,7 +34,7 @@ static enum bottle_result read_text(const struct json_reader *entry, const char 
     json_object *value = json_object_object_get(entry->object, key);
 
     *text = NULL;
-    if (value == NULL)
+    if (!value)
         return BOTTLE_OK;
     if (!json_object_is_type(value, json_type_string))
         return json_refuse(entry, key, "must be a string");
@@ -50,7 +50,7 @@ static enum bottle_result read_alias(const struct json_reader *entry, struct ups
 
     if (result != BOTTLE_OK)
         return result;
-    if (text == NULL)
+    if (!text)
         return failure_set(entry->failure, BOTTLE_INVALID,
                            "%s: Host is missing: give the name by which the agent calls the host",
                            entry->where);
@@ -66,19 +66,19 @@ static enum bottle_result read_alias(const struct json_reader *entry, struct ups
 /* Copies a host name in lower case; an IPv6 address loses its brackets. */
 static bool copy_host(char host[HOST_SIZE], const char *text)
 {
-    size_t len = strnlen(text, HOST_SIZE + 2);
-    bool bracketed = len > 2 && text[0] == '[' && text[len - 1] == ']';
+    size_t length = strnlen(text, HOST_SIZE + 2);
+    bool bracketed = length > 2 && text[0] == '[' && text[length - 1] == ']';
 
     if (bracketed) {
         text++;
-        len -= 2;
+        length -= 2;
     }
-    if (len >= HOST_SIZE)
+    if (length >= HOST_SIZE)
         return false;
-    memcpy(host, text, len);
-    host[len] = '\0';
+    memcpy(host, text, length);
+    host[length] = '\0';
     make_lower_case(host);
-    return grammar_hostname(host) && (!bracketed || strchr(host, ':') != NULL);
+    return grammar_hostname(host) && (!bracketed || strchr(host, ':'));
 }
 
 static enum bottle_result read_hostname(const struct json_reader *entry, struct upstream *upstream)
@@ -88,9 +88,9 @@ static enum bottle_result read_hostname(const struct json_reader *entry, struct 
 
     if (result != BOTTLE_OK)
         return result;
-    if (copy_host(upstream->host, text == NULL ? upstream->alias : text))
+    if (copy_host(upstream->host, text ? text : upstream->alias))
         return BOTTLE_OK;
-    if (text == NULL)
+    if (!text)
         return json_refuse(
             entry, "Host",
             "stands for the missing Hostname, but is no DNS name and no IP address: give "
@@ -103,9 +103,9 @@ static enum bottle_result read_hostname(const struct json_reader *entry, struct 
 /* A decimal number without sign, space or leading zero; 0 if it is not one or not a port. */
 static int64_t port_of_text(const char *text)
 {
-    size_t len = strspn(text, "0123456789");
+    size_t length = strspn(text, "0123456789");
 
-    if (len == 0 || len > 5 || text[len] != '\0' || text[0] == '0')
+    if (length == 0 || length > 5 || text[length] != '\0' || text[0] == '0')
         return 0;
     return strtoll(text, NULL, 10);
 }
@@ -120,7 +120,7 @@ static enum bottle_result read_port(const struct json_reader *entry, struct upst
 
     if (is_text && json_object_get_string_len(value) > 0)
         port = port_of_text(json_object_get_string(value));
-    else if (value != NULL && !is_text)
+    else if (value && !is_text)
         port = json_integer_fault(value, 1, UINT16_MAX, fault) ? 0 : json_object_get_int64(value);
     if (port < 1 || port > UINT16_MAX) {
         if (is_text)
@@ -139,7 +139,7 @@ static enum bottle_result read_user(const struct json_reader *entry, struct upst
     const char *text;
     enum bottle_result result = read_text(entry, "User", &text);
 
-    if (result != BOTTLE_OK || text == NULL)
+    if (result != BOTTLE_OK || !text)
         return result;
     if (!grammar_user(text))
         return json_refuse(
@@ -156,7 +156,7 @@ static enum bottle_result read_identity_file(const struct json_reader *entry,
     const char *text;
     enum bottle_result result = read_text(entry, "IdentityFile", &text);
 
-    if (result != BOTTLE_OK || text == NULL)
+    if (result != BOTTLE_OK || !text)
         return result;
     if (!grammar_path(text))
         return json_refuse(
@@ -164,17 +164,17 @@ static enum bottle_result read_identity_file(const struct json_reader *entry,
             "must be a path of fewer than 4096 bytes without quotes, \\, $, %, `, # and "
             "control characters, without \"..\", that does not begin with '-'");
     upstream->identity_file = strdup(text);
-    return upstream->identity_file == NULL ? json_out_of_memory(entry) : BOTTLE_OK;
+    return !upstream->identity_file ? json_out_of_memory(entry) : BOTTLE_OK;
 }
 
 /* "TYPE BASE64 COMMENT" becomes "TYPE BASE64"; NULL when memory ran out. */
 static char *without_comment(const char *key)
 {
-    size_t len = strcspn(key, " ");
+    size_t length = strcspn(key, " ");
 
-    if (key[len] == ' ')
-        len += 1 + strcspn(key + len + 1, " ");
-    return strndup(key, len);
+    if (key[length] == ' ')
+        length += 1 + strcspn(key + length + 1, " ");
+    return strndup(key, length);
 }
 
 static enum bottle_result read_host_key(const struct json_reader *entry, struct upstream *upstream)
@@ -182,10 +182,10 @@ static enum bottle_result read_host_key(const struct json_reader *entry, struct 
     const char *text;
     enum bottle_result result = read_text(entry, "KnownHostKey", &text);
 
-    if (result != BOTTLE_OK || text == NULL)
+    if (result != BOTTLE_OK || !text)
         return result;
     CLEANUP_FREE char *key = without_comment(text);
-    if (key == NULL)
+    if (!key)
         return json_out_of_memory(entry);
     if (!text_is_printable(text, strlen(text)) || !grammar_host_key(key))
         return json_refuse(entry, "KnownHostKey",
@@ -268,7 +268,7 @@ static enum bottle_result read_entries(json_object *bottle, struct plan *plan,
     enum bottle_result result = BOTTLE_OK;
     size_t count;
 
-    if (entries == NULL)
+    if (!entries)
         return BOTTLE_OK;
     if (!json_object_is_type(entries, json_type_array))
         return failure_set(failure, BOTTLE_INVALID,
@@ -282,7 +282,7 @@ static enum bottle_result read_entries(json_object *bottle, struct plan *plan,
     if (count == 0)
         return BOTTLE_OK;
     plan->upstreams = calloc(count, sizeof *plan->upstreams);
-    if (plan->upstreams == NULL)
+    if (!plan->upstreams)
         return failure_set(failure, BOTTLE_INTERNAL, "bottle.ssh: out of memory");
     plan->upstream_count = count;
     for (size_t i = 0; i < count && result == BOTTLE_OK; i++)

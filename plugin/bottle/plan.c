@@ -56,14 +56,14 @@ static json_object *upstream_object(const struct upstream *upstream)
 {
     json_object *object = json_object_new_object();
 
-    if (object != NULL && object_add_text(object, "bottle_host_alias", upstream->alias) &&
+    if (object && object_add_text(object, "bottle_host_alias", upstream->alias) &&
         object_add(object, "listen_port", json_object_new_int(upstream->listen_port)) &&
         object_add_text(object, "upstream_host", upstream->host) &&
         object_add(object, "upstream_port", json_object_new_int(upstream->port)) &&
         (upstream->user[0] == '\0' || object_add_text(object, "user", upstream->user)) &&
-        (upstream->identity_file == NULL ||
+        (!upstream->identity_file ||
          object_add_text(object, "identity_file", upstream->identity_file)) &&
-        (upstream->known_host_key == NULL ||
+        (!upstream->known_host_key ||
          object_add_text(object, "known_host_key", upstream->known_host_key)))
         return object;
     (void)json_object_put(object);
@@ -74,7 +74,7 @@ static json_object *upstreams_array(const struct plan *plan)
 {
     json_object *array = json_object_new_array_ext((int)plan->upstream_count);
 
-    for (size_t i = 0; array != NULL && i < plan->upstream_count; i++) {
+    for (size_t i = 0; array && i < plan->upstream_count; i++) {
         if (!array_add(array, upstream_object(&plan->upstreams[i]))) {
             (void)json_object_put(array);
             return NULL;
@@ -88,7 +88,7 @@ char *plan_to_json(const struct plan *plan)
     CLEANUP_JSON json_object *object = json_object_new_object();
     const char *text;
 
-    if (object == NULL || !object_add(object, "version", json_object_new_int(PLAN_VERSION)) ||
+    if (!object || !object_add(object, "version", json_object_new_int(PLAN_VERSION)) ||
         !object_add_text(object, "sidecar", SIDECAR_NAME) ||
         !object_add_text(object, "slug", plan->slug) ||
         !object_add_text(object, "stage_dir", plan->stage_dir))
@@ -103,7 +103,7 @@ char *plan_to_json(const struct plan *plan)
         return NULL;
     text = json_object_to_json_string_ext(object,
                                           JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-    return text == NULL ? NULL : strdup(text);
+    return text ? strdup(text) : NULL;
 }
 
 static bool has_key(const struct json_reader *reader, const char *key)
@@ -187,7 +187,7 @@ static enum bottle_result read_upstreams(const struct json_reader *reader, struc
                            "%s: upstreams has %zu items: at most %d are possible", reader->where,
                            count, PLAN_MAX_UPSTREAMS);
     plan->upstreams = calloc(count + 1, sizeof *plan->upstreams);
-    if (plan->upstreams == NULL)
+    if (!plan->upstreams)
         return json_out_of_memory(reader);
     plan->upstream_count = count;
     for (size_t i = 0; i < count && result == BOTTLE_OK; i++) {

@@ -36,15 +36,15 @@ static enum bottle_result check_plan_size(const char *plan, struct failure *fail
 {
     const size_t room_for_networks = (size_t)2 * PLAN_PATH_SIZE;
     size_t max = JSON_TEXT_MAX_BYTES - room_for_networks;
-    size_t len = strlen(plan);
+    size_t length = strlen(plan);
 
-    if (len <= max)
+    if (length <= max)
         return BOTTLE_OK;
     return failure_set(
         failure, BOTTLE_INVALID,
         "bottle.ssh: the plan would have %zu bytes, more than %zu: use fewer entries "
         "or shorter values",
-        len, max);
+        length, max);
 }
 
 /* A running gate of the same stage dir goes by these until start. */
@@ -66,7 +66,7 @@ static enum bottle_result write_files(const struct plan *plan, int stage_fd,
     struct stage_file files[3] = {{ENTRYPOINT_FILE, 0600, entrypoint}};
     size_t count = 1;
 
-    if (entrypoint == NULL || ssh_config == NULL || known_hosts == NULL)
+    if (!entrypoint || !ssh_config || !known_hosts)
         return out_of_memory(failure);
     add_unless_there(files, &count, stage_fd,
                      &(struct stage_file){SSH_CONFIG_FILE, 0644, ssh_config});
@@ -94,10 +94,10 @@ enum bottle_result gate_prepare(const char *bottle, const char *slug, const char
         return result;
     made.internal_network = strdup("");
     made.egress_network = strdup("");
-    if (made.internal_network == NULL || made.egress_network == NULL)
+    if (!made.internal_network || !made.egress_network)
         return out_of_memory(failure);
     text = plan_to_json(&made);
-    if (text == NULL)
+    if (!text)
         return out_of_memory(failure);
     result = check_plan_size(text, failure);
     if (result == BOTTLE_OK)
@@ -119,7 +119,7 @@ enum bottle_result agent_files_write(const struct plan *plan, int stage_fd,
     CLEANUP_FREE char *ssh_config = render_ssh_config(plan, gate_address);
     CLEANUP_FREE char *known_hosts = render_known_hosts(plan);
 
-    if (ssh_config == NULL || known_hosts == NULL)
+    if (!ssh_config || !known_hosts)
         return out_of_memory(failure);
     const struct stage_file files[] = {{SSH_CONFIG_FILE, 0644, ssh_config},
                                        {KNOWN_HOSTS_FILE, 0644, known_hosts}};
@@ -143,7 +143,7 @@ static enum bottle_result read_file(const struct plan *plan, int stage_fd, const
         return failure_set(failure, BOTTLE_CONFLICT, "%s/%s is not what start wrote: remove it",
                            plan->stage_dir, name);
     CLEANUP_FREE char *buffer = calloc(1, (size_t)file.st_size + 1);
-    if (buffer == NULL)
+    if (!buffer)
         return out_of_memory(failure);
     if (pread(fd, buffer, (size_t)file.st_size, 0) != file.st_size)
         return failure_set(failure, BOTTLE_INTERNAL, "%s/%s: cannot be read", plan->stage_dir,
@@ -170,9 +170,9 @@ void agent_files_restore(const struct bottle_host *host, const struct plan *plan
     struct stage_file to_write[2];
     size_t count = 0;
 
-    if (files->ssh_config != NULL)
+    if (files->ssh_config)
         to_write[count++] = (struct stage_file){SSH_CONFIG_FILE, 0644, files->ssh_config};
-    if (files->known_hosts != NULL)
+    if (files->known_hosts)
         to_write[count++] = (struct stage_file){KNOWN_HOSTS_FILE, 0644, files->known_hosts};
     if (stage_dir_write(stage_fd, plan->stage_dir, to_write, count, &ignored) != BOTTLE_OK)
         host_log(host, BOTTLE_LOG_WARNING,

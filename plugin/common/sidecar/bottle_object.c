@@ -26,7 +26,7 @@ static const char *name_of_wrapped(json_object *object)
         return NULL;
     struct json_object_iterator only = json_object_iter_begin(object);
     json_object *value = json_object_iter_peek_value(&only);
-    if (!json_object_is_type(value, json_type_object) || object_member(value, "ssh") == NULL)
+    if (!json_object_is_type(value, json_type_object) || !object_member(value, "ssh"))
         return NULL;
     return json_object_iter_peek_name(&only);
 }
@@ -50,7 +50,7 @@ static enum bottle_result check_bottle(json_object *object, struct failure *fail
                            "bottle: it has the key \"bottle\", \"%s\", as an agent of a manifest "
                            "has: give the object of that bottle",
                            EXCERPT(json_object_get_string(agents_bottle)));
-    if (wrapped != NULL)
+    if (wrapped)
         return failure_set(failure, BOTTLE_INVALID,
                            "bottle: its only key, \"%s\", holds an object with the key \"ssh\", as "
                            "the name of a bottle does: give that object",

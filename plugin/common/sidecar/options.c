@@ -13,7 +13,7 @@ enum bottle_result option_integer(json_object *options, const char *key, int32_t
 
     if (!json_object_object_get_ex(options, key, &given))
         return BOTTLE_OK;
-    if (json_integer_fault(given, minimum, maximum, fault) != NULL)
+    if (json_integer_fault(given, minimum, maximum, fault))
         return failure_set(failure, BOTTLE_INVALID, "start options: %s is %s; it %s", key,
                            EXCERPT(json_shown(given)), fault);
     *value = (int32_t)json_object_get_int64(given);

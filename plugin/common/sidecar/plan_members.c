@@ -38,9 +38,10 @@ enum bottle_result plan_read_origin(const struct json_reader *reader, const char
 
 static bool is_stage_dir(const char *text)
 {
-    size_t len = strnlen(text, PLAN_PATH_SIZE);
+    size_t length = strnlen(text, PLAN_PATH_SIZE);
 
-    return text[0] == '/' && len + FILE_NAME_ROOM <= PLAN_PATH_SIZE && text_is_printable(text, len);
+    return text[0] == '/' && length + FILE_NAME_ROOM <= PLAN_PATH_SIZE &&
+           text_is_printable(text, length);
 }
 
 enum bottle_result plan_read_stage_dir(const struct json_reader *reader, char **stage_dir)
@@ -57,11 +58,11 @@ enum bottle_result plan_read_network(const struct json_reader *reader, const cha
     if (result != BOTTLE_OK)
         return result;
     const char *text = json_object_get_string(value);
-    size_t len = strlen(text);
-    if (len >= PLAN_PATH_SIZE || !text_is_printable(text, len))
+    size_t length = strlen(text);
+    if (length >= PLAN_PATH_SIZE || !text_is_printable(text, length))
         return json_refuse(reader, key, "must be one line of fewer than 4096 bytes");
     *network = strdup(text);
-    return *network == NULL ? json_out_of_memory(reader) : BOTTLE_OK;
+    return *network ? BOTTLE_OK : json_out_of_memory(reader);
 }
 
 /* malloc'ed; NULL when memory ran out. */
@@ -74,7 +75,7 @@ bool plan_add_path(json_object *plan, const char *key, const char *stage_dir, co
 {
     CLEANUP_FREE char *path = join_path(stage_dir, file);
 
-    return path != NULL && object_add_text(plan, key, path);
+    return path && object_add_text(plan, key, path);
 }
 
 enum bottle_result plan_check_path(const struct json_reader *reader, const char *key,
@@ -86,7 +87,7 @@ enum bottle_result plan_check_path(const struct json_reader *reader, const char 
     if (result != BOTTLE_OK)
         return result;
     CLEANUP_FREE char *path = join_path(stage_dir, file);
-    if (path == NULL)
+    if (!path)
         return json_out_of_memory(reader);
     if (strcmp(json_object_get_string(value), path) != 0)
         return json_refuse(reader, key, "is not the file in stage_dir that prepare wrote");

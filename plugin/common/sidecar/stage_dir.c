@@ -59,21 +59,21 @@ static const char *kind_of(mode_t mode)
 /* The path without what follows its last component; NULL when memory ran out. */
 static char *trim_path(const char *path)
 {
-    size_t len = strlen(path);
+    size_t length = strlen(path);
 
     for (;;) {
-        if (len > 1 && path[len - 1] == '/')
-            len--;
-        else if (len > 2 && path[len - 1] == '.' && path[len - 2] == '/')
-            len -= 2;
+        if (length > 1 && path[length - 1] == '/')
+            length--;
+        else if (length > 2 && path[length - 1] == '.' && path[length - 2] == '/')
+            length -= 2;
         else
-            return strndup(path, len);
+            return strndup(path, length);
     }
 }
 
 static enum bottle_result check_path(const char *path, struct failure *failure)
 {
-    if (path == NULL || *path == '\0')
+    if (!path || *path == '\0')
         return failure_set(failure, BOTTLE_INVALID,
                            "stage dir: no path given: give the path of a directory");
     if (!text_is_printable(path, strlen(path)))
@@ -116,7 +116,7 @@ static enum bottle_result resolve(const char *path, const struct stat *directory
     struct stat resolved;
     CLEANUP_FREE char *real = realpath(path, NULL);
 
-    if (real == NULL || lstat(real, &resolved) != 0)
+    if (!real || lstat(real, &resolved) != 0)
         return failure_set(failure, result_of_errno(errno), "stage dir %s: %s", EXCERPT(path),
                            strerror(errno));
     if (resolved.st_dev != directory->st_dev || resolved.st_ino != directory->st_ino)
@@ -142,13 +142,13 @@ enum bottle_result stage_dir_open(const char *path, int *fd, char **absolute,
     enum bottle_result result;
 
     *fd = -1;
-    if (absolute != NULL)
+    if (absolute)
         *absolute = NULL;
     result = check_path(path, failure);
     if (result != BOTTLE_OK)
         return result;
     trimmed = trim_path(path);
-    if (trimmed == NULL)
+    if (!trimmed)
         return failure_set(failure, BOTTLE_INTERNAL, "stage dir %s: out of memory", EXCERPT(path));
 
     CLEANUP_FD int path_fd = open(trimmed, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -166,7 +166,7 @@ enum bottle_result stage_dir_open(const char *path, int *fd, char **absolute,
     if (*fd < 0)
         return failure_set(failure, result_of_errno(errno), "stage dir %s: %s", EXCERPT(path),
                            limit_error(errno, text));
-    if (absolute != NULL)
+    if (absolute)
         *absolute = steal_pointer(&resolved);
     return BOTTLE_OK;
 }
@@ -201,8 +201,8 @@ static enum bottle_result make_name(const struct stage *stage, const char *name,
 
     if (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
         return refuse(stage, name, "cannot get a random number for");
-    int len = snprintf(hidden, NAME_SIZE, ".%s.%016" PRIx64, name, number);
-    if (len >= 0 && len < NAME_SIZE)
+    int length = snprintf(hidden, NAME_SIZE, ".%s.%016" PRIx64, name, number);
+    if (length >= 0 && length < NAME_SIZE)
         return BOTTLE_OK;
     hidden[0] = '\0';
     errno = ENAMETOOLONG;
@@ -304,7 +304,7 @@ enum bottle_result stage_dir_write(int stage_fd, const char *stage_path,
     CLEANUP_FREE struct pending *pending = calloc(count, sizeof *pending);
     enum bottle_result result = BOTTLE_OK;
 
-    if (pending == NULL && count > 0)
+    if (!pending && count > 0)
         return failure_set(failure, BOTTLE_INTERNAL, "stage dir %s: out of memory",
                            EXCERPT(stage_path));
     for (size_t i = 0; i < count; i++)

@@ -14,10 +14,10 @@
 
 bool grammar_word(const char *text, const char *first, const char *rest, size_t size)
 {
-    size_t len = strnlen(text, size);
+    size_t length = strnlen(text, size);
 
-    return len > 0 && len < size && strchr(first, text[0]) != NULL &&
-           1 + strspn(text + 1, rest) == len;
+    return length > 0 && length < size && strchr(first, text[0]) &&
+           1 + strspn(text + 1, rest) == length;
 }
 
 bool grammar_slug(const char *text)
@@ -46,14 +46,14 @@ bool grammar_dns_name(const char *text)
     if (strnlen(text, HOST_SIZE) == HOST_SIZE)
         return false;
     for (;;) {
-        size_t len = strspn(label, WORD "-");
-        if (len == 0 || len > MAX_LABEL || label[0] == '-' || label[len - 1] == '-')
+        size_t length = strspn(label, WORD "-");
+        if (length == 0 || length > MAX_LABEL || label[0] == '-' || label[length - 1] == '-')
             return false;
-        if (label[len] == '\0')
+        if (label[length] == '\0')
             return !looks_like_number(label);
-        if (label[len] != '.')
+        if (label[length] != '.')
             return false;
-        label += len + 1;
+        label += length + 1;
     }
 }
 
@@ -84,12 +84,12 @@ void make_lower_case(char *text)
 
 enum bottle_result slug_take(const char *slug, char taken[SLUG_SIZE], struct failure *failure)
 {
-    if (slug == NULL || !grammar_slug(slug))
+    if (!slug || !grammar_slug(slug))
         return failure_set(
             failure, BOTTLE_INVALID,
             "slug \"%s\" must be 1 to 40 lower-case letters, digits and '-', and not "
             "begin with '-'",
-            slug == NULL ? "" : EXCERPT(slug));
+            slug ? EXCERPT(slug) : "");
     (void)snprintf(taken, SLUG_SIZE, "%s", slug);
     return BOTTLE_OK;
 }

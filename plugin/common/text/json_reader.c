@@ -15,7 +15,7 @@ const char *json_shown(json_object *value)
     const char *text = json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN |
                                                                  JSON_C_TO_STRING_NOSLASHESCAPE);
 
-    return text == NULL ? "" : text;
+    return !text ? "" : text;
 }
 
 enum bottle_result json_refuse(const struct json_reader *reader, const char *key,
@@ -98,7 +98,7 @@ enum bottle_result json_read_integer(const struct json_reader *reader, const cha
 
     if (!json_object_object_get_ex(reader->object, key, &value))
         return refuse_missing(reader, key);
-    if (json_integer_fault(value, minimum, maximum, fault) != NULL)
+    if (json_integer_fault(value, minimum, maximum, fault))
         return json_refuse(reader, key, fault);
     *number = json_object_get_int64(value);
     return BOTTLE_OK;
@@ -138,7 +138,7 @@ enum bottle_result json_duplicate_text(const struct json_reader *reader, const c
     if (result != BOTTLE_OK)
         return result;
     *to = strdup(text);
-    return *to == NULL ? json_out_of_memory(reader) : BOTTLE_OK;
+    return *to ? BOTTLE_OK : json_out_of_memory(reader);
 }
 
 enum bottle_result json_out_of_memory(const struct json_reader *reader)

@@ -67,20 +67,21 @@ void copy_harmless(char *to, size_t size, const char *text)
         const char *piece = text;
         uint32_t code_point;
         size_t taken = utf8_decode(text, length, &code_point);
-        size_t piece_len = taken;
+        size_t piece_length = taken;
 
         if (taken == 0 || is_harmful(code_point)) {
             taken = taken == 0 ? 1 : taken;
             piece = escaped;
-            piece_len = 0;
+            piece_length = 0;
             for (size_t i = 0; i < taken; i++)
-                piece_len += (size_t)snprintf(escaped + piece_len, sizeof escaped - piece_len,
-                                              "\\x%02x", (unsigned char)text[i]);
+                piece_length +=
+                    (size_t)snprintf(escaped + piece_length, sizeof escaped - piece_length,
+                                     "\\x%02x", (unsigned char)text[i]);
         }
-        if (used + piece_len >= size)
+        if (used + piece_length >= size)
             break;
-        memcpy(to + used, piece, piece_len);
-        used += piece_len;
+        memcpy(to + used, piece, piece_length);
+        used += piece_length;
         text += taken;
         length -= taken;
     }
