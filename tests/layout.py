@@ -206,7 +206,7 @@ def notice_faults():
     """The checks themselves, on a tree that is wrong."""
     uses = {
         ("plugin/relay/base/loop.c", "plugin/relay/serve/flow.h", ""),
-        ("plugin/wire/protocol.h", "plugin/relay/base/list.h", ""),
+        ("plugin/wire/config.h", "plugin/relay/base/list.h", ""),
         ("plugin/native/native.c", "plugin/docker/docker.h", ""),
         ("plugin/relay/serve/flow.c", "plugin/relay/base/loop.h", ""),
     }

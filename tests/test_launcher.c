@@ -8,7 +8,7 @@
 #include "network.h"
 #include "process.h"
 #include "tcp.h"
-#include "wire/protocol.h"
+#include "wire/control.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -10,6 +10,7 @@
 #include <bottle/sidecar.h>
 
 #include "common/process/fd_passing.h"
+#include "wire/setup_reply.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

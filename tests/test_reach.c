@@ -8,7 +8,8 @@
 #include "network.h"
 #include "process.h"
 #include "tcp.h"
-#include "wire/protocol.h"
+#include "wire/control.h"
+#include "wire/process_name.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>

@@ -10,7 +10,7 @@
 #include "gate_fixture.h"
 #include "load.h"
 #include "process.h"
-#include "wire/protocol.h"
+#include "wire/control.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

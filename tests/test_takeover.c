@@ -2,7 +2,7 @@
 /*
  * test_takeover.c: a native gate takes over from a running one: what goes on, what fails and leaves
  * the old gate as it was, and what the two relays say to each other.  Where a test needs to be one of
- * the two relays itself, it speaks wire/protocol.h.  test_swaps.c does it a hundred times, under load.
+ * the two relays itself, it speaks wire/control.h.  test_swaps.c does it a hundred times, under load.
  */
 #include "command_relay.h"
 #include "common/cleanup.h"
@@ -11,7 +11,8 @@
 #include "network.h"
 #include "process.h"
 #include "tcp.h"
-#include "wire/protocol.h"
+#include "wire/config.h"
+#include "wire/control.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

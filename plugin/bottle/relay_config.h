@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* relay_config.h: struct relay_config (wire/protocol.h) from a plan and start options. */
+/* relay_config.h: struct relay_config (wire/config.h) from a plan and start options. */
 #ifndef SSH_GATE_RELAY_CONFIG_H
 #define SSH_GATE_RELAY_CONFIG_H
 
 #include "bottle/plan.h"
 #include "common/text/failure.h"
-#include "wire/protocol.h"
+#include "wire/config.h"
 
 #include <json-c/json.h>
 

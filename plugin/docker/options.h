@@ -3,8 +3,8 @@
 #ifndef DOCKER_OPTIONS_H
 #define DOCKER_OPTIONS_H
 
-#include "container/options.h"
 #include "bottle/relay_config.h"
+#include "container/options.h"
 
 /*
  * @taken:  out: its strings are valid as long as options and the environment

@@ -4,9 +4,9 @@
 #define DOCKER_START_CONTEXT_H
 
 #include "bottle/plan.h"
+#include "bottle/relay_config.h"
 #include "container/container.h"
 #include "container/options.h"
-#include "bottle/relay_config.h"
 
 struct docker_start {
     const struct bottle_host *host;

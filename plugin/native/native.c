@@ -34,6 +34,7 @@
 #include "common/text/json_text.h"
 #include "native/native_gate.h"
 #include "native/relay_process.h"
+#include "wire/setup_reply.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -26,7 +26,7 @@ enum bottle_result native_gate_drain(const struct target *target, int64_t grace_
 enum bottle_result native_gate_yield(const struct target *target, struct failure *failure);
 /*
  * Only of a gate of this user and this network namespace, where the name of the slug is.
- * @connected: out: a connection that has asked CONTROL_TAKEOVER and not read the answer (protocol.h)
+ * @connected: out: a connection that has asked CONTROL_TAKEOVER and not read the answer (wire/control.h)
  */
 enum bottle_result native_gate_request_takeover(const struct target *target, int *connected,
                                                 struct failure *failure);

@@ -12,8 +12,9 @@
 #include "common/process/detached.h"
 #include "common/process/file_write.h"
 #include "common/text/limit_error.h"
-#include "wire/protocol.h"
+#include "wire/process_name.h"
 #include "wire/relay_image.h"
+#include "wire/setup_reply.h"
 
 #include <errno.h>
 #include <fcntl.h>

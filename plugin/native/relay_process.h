@@ -13,7 +13,7 @@
  * @stage_fd:     where the relay's file goes for a moment, if the system forbids running it from
  * memory
  * @event_log_fd: becomes its standard error
- * @setup_fd:     out: the plugin's end of the set-up socket (wire/protocol.h)
+ * @setup_fd:     out: the plugin's end of the set-up socket (wire/setup_reply.h)
  * @process_fd:   out: the process (pidfd_open(2))
  */
 enum bottle_result relay_process_run(const char *target, int stage_fd, int event_log_fd,

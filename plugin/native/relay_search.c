@@ -12,7 +12,7 @@
 #include "common/cleanup.h"
 #include "common/process/process_status.h"
 #include "common/process/wait.h"
-#include "wire/protocol.h"
+#include "wire/process_name.h"
 
 #include <errno.h>
 #include <fcntl.h>

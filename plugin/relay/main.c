@@ -4,7 +4,7 @@
  *
  * One process, one thread, one loop; and one that opens two files for it (dial/dns_opener.c).  ssh_gate.so carries
  * this program inside itself and starts it with a socket as descriptor SETUP_FD, over which the config comes
- * (wire/protocol.h), or in a container with the config as arguments (wire/command_line.h).  Then:
+ * (wire/setup_reply.h), or in a container with the config as arguments (wire/command_line.h).  Then:
  *
  *   setup/   all that runs before the sandbox closes; setup.c has the order
  *   serve/   what a peer's bytes reach: lifecycle.c has the turns of the loop, listener.c accepts, connection.c ties
@@ -21,6 +21,8 @@
 #include "relay/serve/lifecycle.h"
 #include "relay/serve/relay.h"
 #include "relay/setup/setup.h"
+#include "wire/process_name.h"
+#include "wire/setup_reply.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -52,7 +54,7 @@ static bool detach_from_launcher(int first_foreign_fd)
     return getsid(0) == getpid() || setsid() > 0; /* an engine may have made the session */
 }
 
-/* By set-up socket the only argument is the target, for the process list (protocol.h). */
+/* By set-up socket the only argument is the target, for the process list (wire/process_name.h). */
 static bool set_up(struct relay *relay, int argc, char **argv)
 {
     struct stat setup;

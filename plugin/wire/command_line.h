@@ -6,7 +6,8 @@
 #ifndef WIRE_COMMAND_LINE_H
 #define WIRE_COMMAND_LINE_H
 
-#include "wire/protocol.h"
+#include "wire/config.h"
+#include "wire/message_size.h"
 
 #include <stdbool.h>
 

@@ -15,7 +15,8 @@
 #include "common/cleanup.h"
 #include "common/process/socket_list.h"
 #include "common/process/wait.h"
-#include "wire/protocol.h"
+#include "wire/control.h"
+#include "wire/message_size.h"
 
 #include <errno.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * control_client.h: talking to a running relay over its control socket (wire/protocol.h).
+ * control_client.h: talking to a running relay over its control socket (wire/control.h).
  *
  * A control socket is reached from the network namespace that its relay was started in; a target here
  * means a gate of that namespace and, but for the functions that take an owner, of this user.  native_gate.h
@@ -27,7 +27,7 @@
  * instance: every relay of the slug, the one that serves and those that were taken over and drain.
  */
 enum bottle_result control_stop(const struct target *target, struct failure *failure);
-/* connected: out: a connection that has asked CONTROL_TAKEOVER and not read the answer (protocol.h). */
+/* connected: out: a connection that has asked CONTROL_TAKEOVER and not read the answer (wire/control.h). */
 enum bottle_result control_request_takeover(const struct target *target, int *connected,
                                             struct failure *failure);
 enum bottle_result control_drain(const struct target *target, int64_t grace_ms,

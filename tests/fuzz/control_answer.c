@@ -10,7 +10,7 @@
 #include "fuzz.h"
 
 #include "common/cleanup.h"
-#include "wire/protocol.h"
+#include "wire/control.h"
 
 #include <pthread.h>
 #include <sys/socket.h>

@@ -14,6 +14,7 @@
 
 #include "common/cleanup.h"
 #include "common/process/fd_passing.h"
+#include "wire/control.h"
 
 #include <sys/un.h>
 

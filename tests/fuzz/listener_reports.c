@@ -12,6 +12,7 @@
 #include "fuzz.h"
 
 #include "common/process/fd_passing.h"
+#include "wire/setup_reply.h"
 
 #include <sys/stat.h>
 #include <unistd.h>

@@ -11,6 +11,7 @@
 #include "fuzz.h"
 
 #include "common/process/fd_passing.h"
+#include "wire/setup_reply.h"
 
 #include <unistd.h>
 

@@ -4,7 +4,7 @@
 #define RELAY_DESTINATION_H
 
 #include "relay/base/address.h"
-#include "wire/protocol.h"
+#include "wire/config.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -21,6 +21,8 @@
 #include "relay/base/loop.h"
 #include "relay/dial/destination.h"
 #include "relay/dial/resolver.h"
+#include "wire/config.h"
+#include "wire/message_size.h"
 
 struct dialler {
     struct loop *loop;

@@ -4,7 +4,7 @@
 #define RELAY_DNS_FILES_H
 
 #include "common/text/dns_server.h"
-#include "wire/protocol.h"
+#include "wire/config.h"
 
 #include <stdbool.h>
 #include <stddef.h>

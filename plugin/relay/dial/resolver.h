@@ -5,6 +5,7 @@
 
 #include "relay/base/loop.h"
 #include "relay/dial/dns_files.h"
+#include "wire/message_size.h"
 
 #include <ares.h>
 #include <stdbool.h>

@@ -3,7 +3,7 @@
 #ifndef RELAY_SEARCH_LIST_H
 #define RELAY_SEARCH_LIST_H
 
-#include "wire/protocol.h"
+#include "wire/config.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,7 +2,7 @@
 /*
  * control.c: the control socket: status, stop, drain, and the old relay's part of a takeover.
  *
- * A client connects, sends one struct control_request and reads one answer; protocol.h has both.
+ * A client connects, sends one struct control_request and reads one answer; wire/control.h has both.
  * Only the user who started the relay, and root, are heard.  A client that stays silent is dropped
  * after a while, and there are only a few at a time, the others wait in the kernel's queue; so nobody
  * can hold the relay up.
@@ -16,6 +16,8 @@
 #include "relay/serve/lifecycle.h"
 #include "relay/serve/relay.h"
 #include "relay/serve/takeover_offer.h"
+#include "wire/control.h"
+#include "wire/process_name.h"
 
 #include <bottle/sidecar.h>
 

@@ -5,7 +5,7 @@
 
 #include "relay/base/loop.h"
 #include "wire/limit_names.h"
-#include "wire/protocol.h"
+#include "wire/message_size.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -5,7 +5,7 @@
 
 #include "relay/base/address.h"
 #include "relay/base/loop.h"
-#include "wire/protocol.h"
+#include "wire/config.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -16,7 +16,8 @@
 #include "relay/serve/control.h"
 #include "relay/serve/limits.h"
 #include "relay/serve/listener.h"
-#include "wire/protocol.h"
+#include "wire/config.h"
+#include "wire/message_size.h"
 
 #include <stdbool.h>
 #include <stddef.h>

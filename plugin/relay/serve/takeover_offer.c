@@ -2,7 +2,7 @@
 /*
  * takeover_offer.c: hands the sockets of this relay, which runs, to one that starts (setup/takeover.c).
  *
- * wire/protocol.h has the packets and their order.  What is handed over is the very socket that the kernel
+ * wire/control.h has the packets and their order.  What is handed over is the very socket that the kernel
  * queues clients on, so there is no moment without one, and none in which a client could be lost:
  * whichever relay accepts first serves it.  The claim on the slug is a socket as well.
  *
@@ -19,6 +19,7 @@
 
 #include "common/process/fd_passing.h"
 #include "relay/serve/relay.h"
+#include "wire/control.h"
 
 #include <bottle/sidecar.h>
 

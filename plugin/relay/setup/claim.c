@@ -3,6 +3,7 @@
 #include "relay/setup/claim.h"
 
 #include "relay/serve/relay.h"
+#include "wire/control.h"
 #include "wire/setup_reply.h"
 
 #include <errno.h>

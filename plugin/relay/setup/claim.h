@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* claim.h: the names of the control socket, one of which is the claim on the slug (wire/protocol.h). */
+/* claim.h: the names of the control socket, one of which is the claim on the slug (wire/control.h). */
 #ifndef RELAY_SETUP_CLAIM_H
 #define RELAY_SETUP_CLAIM_H
 

@@ -4,7 +4,7 @@
 #define RELAY_SETUP_CONFIG_H
 
 #include "relay/setup/takeover.h"
-#include "wire/protocol.h"
+#include "wire/setup_reply.h"
 
 #include <stdbool.h>
 

@@ -3,7 +3,8 @@
 #ifndef RELAY_SETUP_FORWARDING_H
 #define RELAY_SETUP_FORWARDING_H
 
-#include "wire/protocol.h"
+#include "wire/config.h"
+#include "wire/setup_reply.h"
 
 #include <stdbool.h>
 

@@ -5,7 +5,8 @@
 
 #include "relay/base/address.h"
 #include "relay/setup/takeover.h"
-#include "wire/protocol.h"
+#include "wire/config.h"
+#include "wire/setup_reply.h"
 
 #include <stdbool.h>
 

@@ -5,7 +5,7 @@
 
 #include "relay/base/address.h"
 #include "relay/setup/takeover.h"
-#include "wire/protocol.h"
+#include "wire/setup_reply.h"
 
 #include <stdbool.h>
 #include <stddef.h>

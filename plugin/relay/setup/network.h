@@ -4,6 +4,7 @@
 #define RELAY_SETUP_NETWORK_H
 
 #include "relay/setup/config.h"
+#include "wire/setup_reply.h"
 
 #include <stdbool.h>
 

@@ -34,6 +34,7 @@
 #include "relay/setup/signals.h"
 #include "wire/command_line.h"
 #include "wire/control_client.h"
+#include "wire/process_name.h"
 #include "wire/setup_reply.h"
 
 #include <errno.h>

@@ -8,7 +8,7 @@
 struct relay;
 
 /*
- * By SETUP_FD (wire/protocol.h).  Returns false when the relay has to go.
+ * By SETUP_FD (wire/setup_reply.h).  Returns false when the relay has to go.
  * @error: 0, or the errno value of what failed before, for the plugin to hear
  */
 bool relay_setup(struct relay *relay, int error);

@@ -3,7 +3,7 @@
 #ifndef RELAY_SETUP_SIGNALS_H
 #define RELAY_SETUP_SIGNALS_H
 
-#include "wire/protocol.h"
+#include "wire/setup_reply.h"
 
 #include <stdbool.h>
 

@@ -15,6 +15,7 @@
 #include "common/process/fd_passing.h"
 #include "common/text/failure.h"
 #include "relay/serve/relay.h"
+#include "wire/control.h"
 #include "wire/setup_reply.h"
 
 #include <errno.h>
