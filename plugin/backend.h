@@ -24,9 +24,10 @@ struct backend {
     enum bottle_result (*start)(const struct bottle_host *host, const struct plan *plan,
                                 json_object *options, const struct target *from, char **target,
                                 struct failure *failure);
+    /* Accepts no more connections, and ends when those that there are have ended, or after grace_ms. */
     enum bottle_result (*drain)(const struct target *target, int64_t grace_ms,
                                 struct failure *failure);
-    /* Drains without a bound, and lets the slug go: a gate of another backend has taken its place. */
+    /* Drains without a time limit and releases the slug: a gate of another backend has taken over. */
     enum bottle_result (*yield)(const struct target *target, struct failure *failure);
 };
 

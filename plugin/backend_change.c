@@ -2,10 +2,10 @@
 /*
  * backend_change.c: a gate that takes over from one of another backend.
  *
- * The two have nothing to hand each other, and the new one has another address for the agent.  So it is
- * started beside the old one, which leaves the agent's ssh_config leading to it; then the old one accepts no
- * more, and lives on for the connections that it has.  Until then each of the two serves whoever
- * comes to it.  If the old one cannot be made to drain, the new one is stopped again.
+ * Gates of different backends cannot hand over sockets, and the agent reaches the new one at another address.
+ * So the new gate is started while the old one still runs; start makes the agent's ssh_config point to the
+ * new one.  Then the old one accepts no more connections, and ends when those that it has have ended.  In
+ * between both accept connections.  If the old one cannot be made to drain, the new one is stopped again.
  */
 #include "backend.h"
 
@@ -16,9 +16,9 @@
 
 #include <string.h>
 
-/* Only a process can end with another. */
-static enum bottle_result check_moves(const struct backend *backend, const struct target *gate,
-                                      struct failure *failure)
+/* Refuses a gate that ends with its launcher, which only a process can do, and one that drains already. */
+static enum bottle_result check_predecessor(const struct backend *backend,
+                                            const struct target *gate, struct failure *failure)
 {
     CLEANUP_JSON json_object *status = NULL;
     enum bottle_result result = backend->of_target.status(gate, &status, failure);
@@ -41,7 +41,7 @@ static enum bottle_result check_moves(const struct backend *backend, const struc
                        backend->name, gate->slug);
 }
 
-/* The old one may have ended meanwhile. */
+/* It is no failure if the old gate has ended meanwhile. */
 static enum bottle_result yield(const struct backend *backend, const struct target *gate,
                                 struct failure *failure)
 {
@@ -63,7 +63,7 @@ static enum bottle_result stop_started(const struct backend *backend, const char
         stopped = backend->of_target.stop(&gate, &stopping);
     if (stopped == BOTTLE_OK || stopped == BOTTLE_NOT_FOUND)
         return result;
-    return failure_set(failure, result, "%.500s; %s may be left, stop it later: %.300s",
+    return failure_set(failure, result, "%.500s; %s may be left over, stop it later: %.300s",
                        first.message, target, stopping.message);
 }
 
@@ -74,7 +74,7 @@ enum bottle_result backend_change(const struct backend *backend, const struct bo
 {
     CLEANUP_AGENT_FILES struct agent_files before = {0};
     CLEANUP_FD int stage_fd = -1;
-    enum bottle_result result = check_moves(from_backend, from, failure);
+    enum bottle_result result = check_predecessor(from_backend, from, failure);
 
     if (result == BOTTLE_OK)
         result = stage_dir_open(plan->stage_dir, &stage_fd, NULL, failure);

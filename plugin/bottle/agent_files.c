@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * agent_files.c: what the agent's side needs, as text: the entrypoint script, ssh_config,
- * known_hosts.
+ * agent_files.c: the contents of the agent's files: ssh_config and known_hosts; and the entrypoint
+ * script.
  *
- * All values come from a struct plan and thus match their grammars: they go in as they are,
- * unquoted (IdentityFile may contain spaces and gets quotes, which it cannot contain).
+ * All values come from a struct plan and match their grammars, so they are written without quotes.
+ * (IdentityFile may contain spaces, so it is quoted; it cannot contain quotes.)
  *
  * ssh_config has one Host block for each entry, in the manifest's order, which matches the alias
- * and the real host name.  OpenSSH takes the first value that it finds for each option.  So where
- * several entries have one Hostname and different ports, `ssh HOSTNAME` gets the Port and User of
- * the first of them, each alias gets its own, and a port in a URL or after -p overrides them all.
+ * and the real host name.  OpenSSH takes the first value that it finds for each option.  So if
+ * several entries have the same Hostname and different ports, `ssh HOSTNAME` gets the Port and User
+ * of the first of them, each alias gets its own, and a port in a URL or after -p overrides them all.
  *
  * HostKeyAlias makes OpenSSH look up the host key under the real host name, without a port,
- * although it dials the gate.  So known_hosts lists every key under the plain host name: where
- * several entries have one Hostname, the key of each is accepted on all of its ports.  The other
+ * although it connects to the gate.  So known_hosts lists every key under the plain host name: if
+ * several entries have the same Hostname, the key of each is accepted on all of its ports.  The other
  * names in known_hosts are for clients that do not read ssh_config and reach the gate by the alias
- * or the host name: they look for [NAME]:PORT, or NAME for port 22.
+ * or the host name: they look up [NAME]:PORT, or NAME for port 22.
  */
 #include "bottle/plan.h"
 
@@ -24,7 +24,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SSH_PORT 22 /* for which known_hosts has no [NAME]:PORT */
+#define SSH_PORT 22 /* for it, known_hosts has NAME instead of [NAME]:PORT */
 
 char *render_entrypoint(const struct plan *plan)
 {
@@ -35,9 +35,9 @@ char *render_entrypoint(const struct plan *plan)
     (void)fputs("#!/bin/sh\nset -eu\n", text.stream);
     for (size_t i = 0; i < plan->upstream_count; i++) {
         const struct upstream *upstream = &plan->upstreams[i];
-        bool ipv6 = strchr(upstream->host, ':') != NULL;
+        bool is_ipv6 = strchr(upstream->host, ':');
         (void)fprintf(text.stream, "socat TCP-LISTEN:%u,reuseaddr,fork TCP:%s%s%s:%u &\n",
-                      upstream->listen_port, ipv6 ? "[" : "", upstream->host, ipv6 ? "]" : "",
+                      upstream->listen_port, is_ipv6 ? "[" : "", upstream->host, is_ipv6 ? "]" : "",
                       upstream->port);
     }
     (void)fputs("wait\n", text.stream);

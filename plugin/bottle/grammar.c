@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * grammar.c: what the values of an entry may look like, beside those that every sidecar has
- * (common/text/grammar.h).
+ * grammar.c: the grammars of an entry's values, in addition to those of common/text/grammar.h.
  *
- * Each function accepts exactly what is safe, as it is, everywhere the value goes: a shell script,
- * socat's address syntax, ssh_config, known_hosts.
+ * Each accepts only what can be written unquoted wherever the value goes: into a shell script, one
+ * of socat's addresses, ssh_config, known_hosts.
  */
 #include "bottle/plan.h"
 
@@ -13,7 +12,7 @@
 #include <string.h>
 
 #define MAX_TYPE       64   /* RFC 4251 §6 */
-#define MAX_KEY_LENGTH 3072 /* bytes of which PLAN_HOST_KEY_SIZE characters of base64 are made */
+#define MAX_KEY_LENGTH 3072 /* the bytes that PLAN_HOST_KEY_SIZE base64 characters encode */
 
 bool grammar_user(const char *text)
 {
@@ -47,7 +46,7 @@ bool grammar_path(const char *text)
            text[0] != '-' && !strpbrk(text, "\"'\\$%`#") && !has_parent_component(text);
 }
 
-/* -1 if the character is not of the base64 alphabet (RFC 4648 §4). */
+/* The value of a digit of base64 (RFC 4648 §4); -1: it is none. */
 static int base64_value(char character)
 {
     static const char alphabet[] = UPPER_CASE LOWER_CASE DIGITS "+/";
@@ -57,8 +56,8 @@ static int base64_value(char character)
 }
 
 /*
- * Decodes base64 strictly: padding where it belongs, no bit set that is not used, nothing else.
- * Returns the number of bytes, 0 if text is not base64 or does not fit.
+ * Decodes base64 strictly: padding is required, unused bits must be zero, no other character is
+ * allowed.  Returns the number of bytes; 0: text is not base64 or does not fit.
  */
 static size_t base64_decode(const char *text, unsigned char *bytes, size_t size)
 {
@@ -86,7 +85,7 @@ static size_t base64_decode(const char *text, unsigned char *bytes, size_t size)
     return (bits & ((1u << bit_count) - 1)) == 0 ? used : 0;
 }
 
-/* Takes one string of SSH's binary format (RFC 4251 §5) from the blob; NULL if it is cut short. */
+/* Takes one string of SSH's binary format (RFC 4251 §5) from the blob; NULL: it is truncated. */
 static const unsigned char *take_field(const unsigned char **blob, size_t *left,
                                        size_t *field_length)
 {
@@ -106,8 +105,7 @@ static const unsigned char *take_field(const unsigned char **blob, size_t *left,
     return field;
 }
 
-/* A public key is its type and at least one field more, to the last byte: a key that was cut is
- * not. */
+/* Whether blob is a public key: its type and at least one more field, without truncation or trailing bytes. */
 static bool is_key_blob(const unsigned char *blob, size_t length, const char *type,
                         size_t type_length)
 {

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * manifest.c: the upstream table of a bottle.
+ * manifest.c: reads the entries of a bottle.
  *
  * Each entry of bottle.ssh becomes one upstream.  The gate listens on the upstream's own port,
- * because a URL such as ssh://git@host:30009/repo.git overrides the Port of ssh_config: it must
- * answer on the port that the URL names.  So two entries cannot have one port.
+ * because a URL such as ssh://git@host:30009/repo.git overrides the Port of ssh_config, and then the
+ * client connects to the port in the URL.  So two entries cannot have the same port.
  *
- * An absent value, null and "" mean the same: the entry does not say.  Everything else that is not
- * exactly right is an error, which names the entry by its place and alias, the key, the value as
- * JSON text, and what would be right.
+ * For each key, null and "" mean the same as an absent key.  Any other invalid value is an error,
+ * whose message has the entry's index and alias, the key, the value as JSON text, and what is allowed.
  */
 #include "bottle/plan.h"
 
@@ -27,7 +26,7 @@ static const char *const entry_keys[] = {
     "Host", "Hostname", "User", "Port", "IdentityFile", "KnownHostKey", NULL,
 };
 
-/* The text of a key, NULL where the entry does not say; it lives as long as the entry's object. */
+/* text: out: the key's value, valid as long as the entry's object; NULL: absent, null or "" */
 static enum bottle_result read_text(const struct json_reader *entry, const char *key,
                                     const char **text)
 {
@@ -63,7 +62,7 @@ static enum bottle_result read_alias(const struct json_reader *entry, struct ups
     return BOTTLE_OK;
 }
 
-/* Copies a host name in lower case; an IPv6 address loses its brackets. */
+/* Copies a host name in lower case, and an IPv6 address without brackets.  False: it is neither. */
 static bool copy_host(char host[HOST_SIZE], const char *text)
 {
     size_t length = strnlen(text, HOST_SIZE + 2);
@@ -100,7 +99,7 @@ static enum bottle_result read_hostname(const struct json_reader *entry, struct 
                        "label no number; 253 characters at most), or an IPv4 or IPv6 address");
 }
 
-/* A decimal number without sign, space or leading zero; 0 if it is not one or not a port. */
+/* Parses a decimal number of at most 5 digits, without sign, space or leading zero; 0: it is none. */
 static int64_t port_of_text(const char *text)
 {
     size_t length = strspn(text, "0123456789");
@@ -164,10 +163,10 @@ static enum bottle_result read_identity_file(const struct json_reader *entry,
             "must be a path of fewer than 4096 bytes without quotes, \\, $, %, `, # and "
             "control characters, without \"..\", that does not begin with '-'");
     upstream->identity_file = strdup(text);
-    return !upstream->identity_file ? json_out_of_memory(entry) : BOTTLE_OK;
+    return upstream->identity_file ? BOTTLE_OK : json_out_of_memory(entry);
 }
 
-/* "TYPE BASE64 COMMENT" becomes "TYPE BASE64"; NULL when memory ran out. */
+/* "TYPE BASE64" of "TYPE BASE64 COMMENT"; malloc'ed; NULL: out of memory. */
 static char *without_comment(const char *key)
 {
     size_t length = strcspn(key, " ");
@@ -218,16 +217,17 @@ static enum bottle_result read_entry(const struct json_reader *entry, struct ups
 static enum bottle_result check_port_is_free(const struct plan *plan, size_t index,
                                              struct failure *failure)
 {
-    const struct upstream *mine = &plan->upstreams[index];
+    const struct upstream *upstream = &plan->upstreams[index];
 
     for (size_t i = 0; i < index; i++) {
         const struct upstream *other = &plan->upstreams[i];
-        if (other->port == mine->port)
+        if (other->port == upstream->port)
             return failure_set(failure, BOTTLE_INVALID,
                                "bottle.ssh[%zu] \"%s\" and bottle.ssh[%zu] \"%s\": both have Port "
                                "%u, and the gate listens on each upstream's own port: give each "
                                "entry a Port of its own",
-                               i, EXCERPT(other->alias), index, EXCERPT(mine->alias), mine->port);
+                               i, EXCERPT(other->alias), index, EXCERPT(upstream->alias),
+                               upstream->port);
     }
     return BOTTLE_OK;
 }
@@ -296,7 +296,7 @@ static bool looks_like_entries(json_object *value)
            json_object_is_type(json_object_array_get_idx(value, 0), json_type_object);
 }
 
-/* Other keys belong to other sidecars; but entries under "SSH" are meant for this one. */
+/* Unknown keys belong to other sidecars, except that entries under "SSH", say, are a misspelt "ssh". */
 static enum bottle_result check_spelling(json_object *bottle, struct failure *failure)
 {
     struct json_object_iterator member = json_object_iter_begin(bottle);

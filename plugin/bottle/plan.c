@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * plan.c: the plan as JSON text, there and back.
+ * plan.c: writes the plan as JSON text and reads it back.
  *
- * Between prepare and start the text is in the launcher's hands, and start trusts none of it: a key
- * that is missing or unknown, a value that prepare could not have written, two upstreams on one
- * port are all refused, with the place.  The paths of the files follow from stage_dir; they are in
- * the text for the launcher to read, and must be what follows.
+ * Between prepare and start the launcher has the text, so start does not trust it: a missing or unknown
+ * key, a value that prepare could not have written, and two upstreams with the same port are refused,
+ * with a message that says where.  The paths of the files are there for the launcher to read; start
+ * requires that they are those that stage_dir implies.
  */
 #include "bottle/plan.h"
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * prepare.c: bottle → upstreams → plan and files.
+ * prepare.c: see prepare.h.
  *
- * Everything is checked and made in memory first; writing the files is the last thing that can
+ * prepare first checks and renders everything in memory; writing the files is the last step that can
  * fail.
  *
- * What belongs in bottle/: from a bottle to its plan and the agent's files, and from a plan and start options to
- * the relay's config.  Nothing here touches the network or a process.
+ * In bottle/ belongs what turns a manifest's bottle into a plan and the agent's files, and a plan and start
+ * options into the relay's config.  What uses the network or a process does not belong here.
  */
 #include "bottle/prepare.h"
 
@@ -24,14 +24,17 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define AGENT_FILE_MAX_BYTES ((off_t)16 << 20) /* far more than a plan makes */
+#define AGENT_FILE_MAX_BYTES ((off_t)16 << 20) /* far more than a plan can produce */
 
 static enum bottle_result out_of_memory(struct failure *failure)
 {
     return failure_set(failure, BOTTLE_INTERNAL, "prepare: out of memory");
 }
 
-/* A plan is a little longer than its bottle; start must still take it, with networks filled in. */
+/*
+ * A plan is a little longer than its bottle, and the launcher adds the networks.  The result must not exceed what
+ * start reads.
+ */
 static enum bottle_result check_plan_size(const char *plan, struct failure *failure)
 {
     const size_t room_for_networks = (size_t)2 * PLAN_PATH_SIZE;
@@ -47,13 +50,14 @@ static enum bottle_result check_plan_size(const char *plan, struct failure *fail
         length, max);
 }
 
-/* A running gate of the same stage dir goes by these until start. */
-static void add_unless_there(struct stage_file *files, size_t *count, int stage_fd,
-                             const struct stage_file *file)
+/* Adds the file to the list unless it exists: until start, the agent of a running gate may use it. */
+static void add_unless_exists(struct stage_file *files, size_t *count, int stage_fd,
+                              const struct stage_file *file)
 {
-    struct stat there;
+    struct stat file_status;
 
-    if (fstatat(stage_fd, file->name, &there, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(there.st_mode))
+    if (fstatat(stage_fd, file->name, &file_status, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !S_ISREG(file_status.st_mode))
         files[(*count)++] = *file;
 }
 
@@ -68,10 +72,10 @@ static enum bottle_result write_files(const struct plan *plan, int stage_fd,
 
     if (!entrypoint || !ssh_config || !known_hosts)
         return out_of_memory(failure);
-    add_unless_there(files, &count, stage_fd,
-                     &(struct stage_file){SSH_CONFIG_FILE, 0644, ssh_config});
-    add_unless_there(files, &count, stage_fd,
-                     &(struct stage_file){KNOWN_HOSTS_FILE, 0644, known_hosts});
+    add_unless_exists(files, &count, stage_fd,
+                      &(struct stage_file){SSH_CONFIG_FILE, 0644, ssh_config});
+    add_unless_exists(files, &count, stage_fd,
+                      &(struct stage_file){KNOWN_HOSTS_FILE, 0644, known_hosts});
     return stage_dir_write(stage_fd, plan->stage_dir, files, count, failure);
 }
 
@@ -111,7 +115,7 @@ enum bottle_result gate_prepare(const char *bottle, const char *slug, const char
     return result;
 }
 
-/* ---- what is left for start ---- */
+/* ---- for start ---- */
 
 enum bottle_result agent_files_write(const struct plan *plan, int stage_fd,
                                      const char *gate_address, struct failure *failure)
@@ -127,7 +131,7 @@ enum bottle_result agent_files_write(const struct plan *plan, int stage_fd,
                            failure);
 }
 
-/* text: out: malloc'ed; NULL if there is no such file. */
+/* text: out: malloc'ed; NULL: the file does not exist */
 static enum bottle_result read_file(const struct plan *plan, int stage_fd, const char *name,
                                     char **text, struct failure *failure)
 {
@@ -166,7 +170,7 @@ enum bottle_result agent_files_read(const struct plan *plan, int stage_fd,
 void agent_files_restore(const struct bottle_host *host, const struct plan *plan, int stage_fd,
                          const struct agent_files *files)
 {
-    struct failure ignored; /* the failure to report is the one that led here */
+    struct failure ignored; /* the caller reports its own failure */
     struct stage_file to_write[2];
     size_t count = 0;
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * relay_config.c: what every backend with the relay tells it, from the plan and the start options.
- * How it gets there, and what it says of networks, is the backend's.
+ * relay_config.c: see relay_config.h.  The backend adds the networks, and passes the config to the relay.
  */
 #include "bottle/relay_config.h"
 

@@ -2,8 +2,8 @@
 /*
  * cleanup.h: values that free themselves at the end of their scope.
  *
- * `CLEANUP_FREE char *text = NULL;` in place of a goto ladder: every way out of the scope releases what
- * was made so far.  steal_pointer() and steal_fd() take the value out, for the way out that keeps it.
+ * `CLEANUP_FREE char *text = NULL;` replaces a goto ladder: every way out of the scope frees what was
+ * allocated so far.  steal_pointer() and steal_fd() take the value out, to return it.
  *
  * What belongs in common/: what several plugins and programs need.  Here itself is only this header; sidecar/,
  * process/ and text/ have the rest.
@@ -20,7 +20,7 @@ static inline void cleanup_free(void *pointer)
     free(*(void **)pointer);
 }
 
-/* close(2) releases the descriptor whatever it returns (Linux), and what was only read has nothing to lose. */
+/* The result is ignored: Linux releases the descriptor in any case.  After writing, close(2) is called directly. */
 static inline void cleanup_fd(const int *fd)
 {
     if (*fd >= 0)

@@ -2,11 +2,12 @@
 /*
  * gate_reach.c: see gate_reach.h.
  *
- * A control socket has its name in the network namespace that the launcher was in, out of the bottle's
- * reach; so a process, or a thread, of another network namespace does not find it, nor does another user look
- * for it.  What is not found by its socket is looked for as a process (relay_search.c): a signal ends it
- * from anywhere, and whoever may enter the namespace of its socket connects to it there.  That is done
- * by a thread of its own, which is gone when this returns, so the caller is in no other namespace at any time.
+ * A control socket's name is in the network namespace of the launcher, where the bottle cannot reach it.  So a
+ * process or thread in another network namespace cannot find it; and it contains the user's ID, so another
+ * user does not look for it.  A relay that is not found by its socket is looked for as a process
+ * (relay_search.c).  A signal ends it from anywhere.  To connect to it, a caller with the right to do so
+ * enters the network namespace of its socket.  A temporary thread does that, so that the caller's own
+ * threads never change their namespace.
  */
 #include "native/gate_reach.h"
 
@@ -26,7 +27,7 @@
 #include <unistd.h>
 
 #define OTHERS_SIZE 512
-/* A relay has its control socket before its connections, after what it took over. */
+/* The control socket has a low number: a relay opens it before it accepts connections. */
 #define CONTROL_FD_MAX 512
 
 bool relay_is_own(const struct relay_process *relay)
@@ -68,7 +69,7 @@ void relays_close(struct relays *relays)
         relay_process_close(&relays->list[--relays->count]);
 }
 
-/* Moves what was found into the list. */
+/* Moves a relay into the list. */
 static void keep(struct relays *relays, struct relay_process *found)
 {
     relays->is_full = relays->count == RELAYS_MAX;
@@ -78,7 +79,7 @@ static void keep(struct relays *relays, struct relay_process *found)
     *found = NO_RELAY_PROCESS;
 }
 
-/* Of a slug the one that serves, or else one that drains. */
+/* Moves a relay that holds its slug to the front; the others drain. */
 static void put_server_first(struct relays *relays)
 {
     for (size_t i = 1; i < relays->count && !relays->list[0].has_slug; i++) {
@@ -134,7 +135,7 @@ enum bottle_result relays_find(const struct target *of, struct relays *relays,
 
 /* ---- entering ---- */
 
-/* The network namespace of its control socket, by a copy of that; or a negative errno value. */
+/* The network namespace of the relay's control socket, read from a copy of that; or a negative errno value. */
 static int control_network(const struct relay_process *relay)
 {
     for (int number = 0; number < CONTROL_FD_MAX; number++) {
@@ -165,7 +166,7 @@ static void *connect_there(void *context)
     return NULL;
 }
 
-/* The host's signals are none of the thread's business. */
+/* Runs the function in a thread with all signals blocked, so that it never runs one of the host's handlers. */
 static int run_to_end(void *(*function)(void *context), void *context)
 {
     sigset_t all, before;
@@ -178,7 +179,7 @@ static int run_to_end(void *(*function)(void *context), void *context)
     return error ? error : pthread_join(thread, NULL);
 }
 
-/* As control_socket() returns it. */
+/* A connection, or a negative errno value, as control_socket() returns. */
 static int control_socket_elsewhere(const struct relay_process *relay)
 {
     CLEANUP_FD int network_fd = control_network(relay);
@@ -190,7 +191,7 @@ static int control_socket_elsewhere(const struct relay_process *relay)
     return error ? -error : visit.connected;
 }
 
-/* Anybody can take the name of a socket; whose it is, SO_PEERCRED says. */
+/* Checks with SO_PEERCRED that the relay owns the socket, as any process can bind its name. */
 static int check_peer(const struct relay_process *relay, int connected)
 {
     CLEANUP_FD int fd = connected;
@@ -204,7 +205,7 @@ static int check_peer(const struct relay_process *relay, int connected)
     return steal_fd(&fd);
 }
 
-/* From here, or from where its socket is. */
+/* Connects from this network namespace or, if the socket is not here, from its own. */
 static int connect_to(const struct relay_process *relay)
 {
     int connected = check_peer(relay, control_socket(&relay->target, relay->uid));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * gate_reach.h: finding a relay that is not found by its control socket here, and connecting to it where that is.
- * native_gate.h says who reaches what.
+ * gate_reach.h: finding a relay whose control socket is not in this network namespace, and connecting to it.
+ * native_gate.h says which gates a caller can reach.
  */
 #ifndef SSH_GATE_GATE_REACH_H
 #define SSH_GATE_GATE_REACH_H
@@ -16,11 +16,14 @@
 
 #define RELAYS_MAX 64
 
-/* A relay that has just begun has no control socket yet, which takes it some milliseconds. */
+/* A relay that has just started needs some milliseconds to make its control socket. */
 #define BEGIN_TRIES    50
 #define BEGIN_PAUSE_MS 20
 
-/* Those of this user, or else, of an instance, those of others: anybody can take a name that is not his. */
+/*
+ * The relays of this user; or, if there are none and the target has an instance, those of other users.  There may
+ * be several, as any process can give itself the name of a relay.
+ */
 struct relays {
     struct relay_process list[RELAYS_MAX];
     size_t count;
@@ -33,17 +36,20 @@ void relays_close(struct relays *relays);
 bool relay_is_own(const struct relay_process *relay);
 
 /*
- * relays: out: one at least, and of a slug one that has it first, if any has.
- * BOTTLE_DENIED: the target is a slug that only others have.
+ * BOTTLE_DENIED: the target has no instance, and only other users run a gate of that slug.
+ * @relays: out: at least one; first one that holds the slug, if any does
  */
 enum bottle_result relays_find(const struct target *of, struct relays *relays,
                                struct failure *failure);
 
-/* why: may be empty */
+/* Sets the failure of a relay that cannot be reached.  why: may be "" */
 enum bottle_result relay_fail_unreachable(const struct relay_process *relay, const char *why,
                                           struct failure *failure);
 
-/* Connects to what was not found by its socket: of those of others, the first that answers as itself. */
+/*
+ * Connects to the control socket of a relay, wherever it is.  Of the processes of other users it takes the first that
+ * is found to own the socket of its name.
+ */
 enum bottle_result relay_connect(const struct target *of, struct control_link *link,
                                  struct failure *failure);
 

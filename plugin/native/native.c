@@ -2,23 +2,23 @@
 /*
  * native.c: the backend that runs the relay as a process on this machine.
  *
- * start opens the namespaces and the event log in the launcher, where a wrong path has a clear
- * owner, runs the relay (relay_process.c), hands it its config with the namespaces, and waits for
- * its word that every port listens.  Then the agent's ssh_config gets the gate's address, and the
- * relay is told to go on, and says that it serves.  If anything fails before that, the set-up socket
- * closes and the relay ends, which start waits for.
+ * start opens the namespaces and the event log in the launcher, so that a wrong path is reported
+ * there, runs the relay (relay_process.c), sends it its config with the namespaces, and waits until it
+ * reports that every port listens.  Then it writes the gate's address into the agent's ssh_config and
+ * tells the relay to go on, and the relay reports that it serves.  If anything fails before that, the set-up
+ * socket is closed, on which the relay ends, and start waits for its end.
  *
- * A takeover is the same with a connection to the running relay, which the new one gets with its config:
- * the two relays settle it between them (relay/serve/takeover.c).  So it does not matter when the launcher
- * dies: before its word to go on, nothing has happened; after it, the new relay takes over.
+ * In a takeover the new relay also gets a connection to the running relay, and the two do the takeover
+ * between them (wire/control.h).  So the launcher may die at any moment: before it has told the new relay
+ * to go on, nothing has changed; after that, the new relay takes over.
  *
  * The gate listens on internal_network: an IP address of this machine, or the path of a network
  * namespace, on whose loopback it then listens.  It dials from egress_network: "host", which is
- * the launcher's network, or the path of a network namespace.  A running gate is reached through
- * its control socket or as a process (native_gate.c), so there is no state to keep and none to go stale.
+ * the launcher's network, or the path of a network namespace.  A running gate is found by its control
+ * socket or as a process (native_gate.c); there is no other record of it that could be out of date.
  *
- * What belongs in native/: the gate as a process of this machine: running it, finding it, talking to it from
- * wherever it is.  What it does once it runs is in relay/.
+ * In native/ belongs what is specific to a gate that runs as a process on this machine: running it, finding it,
+ * connecting to it.  What the running gate itself does is in relay/.
  */
 #include "backend.h"
 
@@ -49,7 +49,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
-/* For the relay's last word: longer than a takeover can take after the word to go on. */
+/* For the relay's second reply; a takeover cannot take longer after the relay was told to go on. */
 #define LAST_WORD_WAIT_MS 15000
 
 static const char *const OPTION_KEYS[] = {RELAY_CONFIG_OPTION_KEYS, "exit_with_launcher",
@@ -109,7 +109,7 @@ static void take_listen_address(struct relay_config *config, const char *address
                    "%s", address);
 }
 
-/* A namespace that ip-netns(8) made may have files of its own for names, in /etc/netns. */
+/* Names made by ip-netns(8) may have their own resolv.conf and hosts in /etc/netns; the relay uses those. */
 static void take_netns_name(struct relay_config *config, const char *path)
 {
     static const char *const DIRECTORIES[] = {"/run/netns/", "/var/run/netns/"};
@@ -124,7 +124,8 @@ static void take_netns_name(struct relay_config *config, const char *path)
 }
 
 struct networks {
-    int internal_fd, egress_fd; /* -1: an address; the launcher's network */
+    int internal_fd; /* -1: the gate listens on an address */
+    int egress_fd;   /* -1: the launcher's network */
 };
 
 static void close_networks(const struct networks *networks)
@@ -199,7 +200,7 @@ static enum bottle_result receive_setup_reply(const struct bottle_host *host, in
     return BOTTLE_OK;
 }
 
-/* What one start holds. */
+/* What the steps of one start share. */
 struct native_start {
     const struct bottle_host *host;
     const struct plan *plan;
@@ -207,7 +208,7 @@ struct native_start {
     struct networks networks;
     const char *target; /* the long form */
     int32_t timeout_ms;
-    int takeover_fd; /* a control connection that asked for it; -1: nothing is taken over */
+    int takeover_fd; /* a control connection on which CONTROL_TAKEOVER was sent; -1: no takeover */
     int stage_fd, event_log_fd, setup_fd, process_fd;
 };
 
@@ -232,7 +233,7 @@ static struct target own_target(const struct native_start *start)
     return target;
 }
 
-/* Up to the relay's word that every port listens. */
+/* Runs the relay, and waits until it reports that every port listens. */
 static enum bottle_result run_relay(struct native_start *start, struct failure *failure)
 {
     const struct target own = own_target(start);
@@ -245,10 +246,10 @@ static enum bottle_result run_relay(struct native_start *start, struct failure *
     if (!send_config(start->setup_fd, start->config, &start->networks, start->takeover_fd))
         return failure_set(failure, BOTTLE_INTERNAL, "the relay does not take its config: %s",
                            strerror(errno));
-    /* From here on it is the relay's alone, so that its end is seen as the end of the takeover. */
+    /* Only the new relay may hold it, so that the old one sees end of file if the new one ends. */
     if (start->takeover_fd >= 0)
         (void)close(steal_fd(&start->takeover_fd));
-    else /* while the relay sets itself up */
+    else /* meanwhile the relay sets itself up */
         result = native_gate_check_slug(&own, start->timeout_ms, failure);
     if (result != BOTTLE_OK)
         return result;
@@ -264,7 +265,7 @@ static enum bottle_result let_relay_serve(const struct native_start *start, stru
     return receive_setup_reply(start->host, start->setup_fd, LAST_WORD_WAIT_MS, failure);
 }
 
-/* What the agent reads leads to the gate before it serves there, and is as it was if it does not. */
+/* Writes the agent's files before the relay serves, and restores them if it fails to. */
 static enum bottle_result finish_start(const struct native_start *start, struct failure *failure)
 {
     const struct relay_config *config = start->config;
@@ -299,8 +300,7 @@ static enum bottle_result start_relay(struct native_start *start, struct failure
         result = run_relay(start, failure);
     if (result == BOTTLE_OK)
         result = finish_start(start, failure);
-    /* Its ports and its slug are free when start returns; a relay that withstands SIGKILL keeps
-     * them. */
+    /* So that its ports and its slug are free when start returns, unless it does not even end by SIGKILL. */
     if (result != BOTTLE_OK && start->process_fd >= 0) {
         (void)close(steal_fd(&start->setup_fd));
         (void)wait_process_end(start->process_fd);
@@ -367,7 +367,8 @@ static enum bottle_result native_status(const struct target *target, json_object
     CLEANUP_JSON json_object *parsed = json_tokener_parse(text);
     if (!parsed || !json_object_object_get_ex(parsed, "instance", &instance))
         return failure_set(failure, BOTTLE_INTERNAL,
-                           "native:%s: the relay's status is not understood", target->slug);
+                           "native:%s: the relay's status is not JSON, or has no instance",
+                           target->slug);
 
     CLEANUP_FREE char *full = NULL;
     result = target_text("native", target->slug, json_object_get_string(instance), &full, failure);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * native_gate.c: see native_gate.h.  A gate is looked for by its control socket here first (wire/control_client.h), which
- * is nearly always enough, then as a process, wherever it is (gate_reach.h).
+ * native_gate.c: see native_gate.h.
+ *
+ * A gate is first looked for by its control socket in this network namespace (wire/control_client.h), which
+ * nearly always finds it, and then as a process, in any namespace (gate_reach.h).
  */
 #include "native/native_gate.h"
 
@@ -19,12 +21,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define LIST_TRIES   3     /* the kernel's list of sockets may leave one out */
+#define LIST_TRIES   3     /* the kernel's list of sockets may omit one */
 #define END_WAIT_MS  3000  /* as wait_process_end() waits */
 #define BEGIN_MAX_MS 10000 /* on a busy machine */
 #define END_ROUNDS   5
 
-/* ---- what is done with it ---- */
+/* ---- status, drain, takeover ---- */
 
 enum bottle_result native_gate_status(const struct target *target, char **text,
                                       struct failure *failure)
@@ -71,7 +73,7 @@ static enum bottle_result fail_takeover(const struct relay_process *relay, struc
         relay->target.slug, relay->target.instance, relay->uid, relay->pid);
 }
 
-/* One that drains has let the slug go, and waits for nobody but its connections. */
+/* A relay that drains has released the slug, and cannot be taken over from. */
 static enum bottle_result fail_drains(const struct relay_process *relay, struct failure *failure)
 {
     return failure_set(failure, BOTTLE_NOT_FOUND,
@@ -79,7 +81,7 @@ static enum bottle_result fail_drains(const struct relay_process *relay, struct 
                        relay->target.slug, relay->target.slug, relay->target.instance);
 }
 
-/* One that has just begun gets time to make its control socket, and one that is about to end to do so. */
+/* Retries while a relay that has just started makes its control socket, or one that ends is still there. */
 enum bottle_result native_gate_request_takeover(const struct target *target, int *connected,
                                                 struct failure *failure)
 {
@@ -106,7 +108,7 @@ static bool send_signal(const struct relay_process *relay, int number)
     return !syscall(SYS_pidfd_send_signal, relay->fd, number, NULL, 0) || errno == ESRCH;
 }
 
-/* All of them have one time to end in, however many there are. */
+/* Sends SIGTERM to all of them first, so that they share one timeout before SIGKILL. */
 static enum bottle_result end_relays(const struct relays *relays, struct failure *failure)
 {
     for (size_t i = 0; i < relays->count; i++)
@@ -115,7 +117,7 @@ static enum bottle_result end_relays(const struct relays *relays, struct failure
     int64_t end_ms = wait_now_ms() + END_WAIT_MS;
     for (size_t i = 0; i < relays->count; i++)
         if (!wait_readable(relays->list[i].fd, (int)(end_ms - wait_now_ms())))
-            (void)send_signal(&relays->list[i], SIGKILL); /* the wait below says if it fails */
+            (void)send_signal(&relays->list[i], SIGKILL); /* the wait below reports a failure */
     for (size_t i = 0; i < relays->count; i++) {
         const struct relay_process *relay = &relays->list[i];
         if (!wait_process_end(relay->fd))
@@ -136,7 +138,7 @@ static enum bottle_result fail_full(const struct target *of, const struct relays
 }
 
 /*
- * Once those of others, who may start new ones as fast as they are ended; this user's until none is left.
+ * Ends this user's relays until none is left; those of other users only once, as they could start new ones as fast.
  * BOTTLE_NOT_FOUND: there was none.  BOTTLE_DENIED: there are only those of other users.
  */
 static enum bottle_result end_processes(const struct target *of, struct failure *failure)
@@ -170,7 +172,7 @@ enum bottle_result native_gate_stop(const struct target *target, struct failure 
         return end_processes(target, failure);
     if (result != BOTTLE_OK || target->instance[0])
         return result;
-    /* Of a slug there may be more in other network namespaces. */
+    /* The slug may have more relays in other network namespaces. */
     more = end_processes(target, &ignored);
     if (more == BOTTLE_NOT_FOUND || more == BOTTLE_DENIED || more == BOTTLE_OK ||
         (more == BOTTLE_UNAVAILABLE && relay_search_is_blind()))
@@ -182,10 +184,10 @@ enum bottle_result native_gate_stop(const struct target *target, struct failure 
 /* ---- start ---- */
 
 /*
- * Whether its control socket is in this network namespace, where the kernel keeps the slug's name apart, or
- * will be: a relay begins in the namespace of its launcher, and makes its socket before anything else.  Where
- * that may not be looked at, as only root may, a relay that has just begun gets the time for it,
- * so that of two launchers in one namespace never both give way.
+ * Whether the relay's control socket is, or will be, in this network namespace, where the kernel allows the
+ * slug's name only once.  A relay starts in the namespace of its launcher and makes its socket first.  If
+ * its namespace may not be read, which only root may always do, a relay that has just started gets time to
+ * make its socket.  So of two launchers in one namespace never both give up.
  */
 static bool is_here(const struct relay_process *relay, int64_t end_ms)
 {
@@ -215,7 +217,7 @@ enum bottle_result native_gate_check_slug(const struct target *own, int64_t time
 
     slug.instance[0] = '\0';
     if (relay_search_begin(&search, &slug, &ignored) != BOTTLE_OK)
-        return BOTTLE_OK; /* then the name of this network namespace has to do */
+        return BOTTLE_OK; /* then only the name in this network namespace protects the slug */
     while (relay_search_next(&search, &other))
         if (relay_is_own(&other) && other.has_slug &&
             strcmp(other.target.instance, own->instance) != 0 && !is_here(&other, end_ms))

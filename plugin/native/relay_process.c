@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * relay_process.c: from the bytes in the plugin to a process.
+ * relay_process.c: see relay_process.h.
  *
- * The image goes into a memfd that is sealed before it runs, so that nobody can change it; where
- * running from memory is forbidden (sysctl vm.memfd_noexec, a seccomp filter), into a file in the
- * stage directory that is unlinked as soon as it is there.
+ * The relay's program is copied into a memfd, which is sealed before it is executed, so that nobody can
+ * change it.  If the system forbids executing a memfd (sysctl vm.memfd_noexec, a seccomp filter), it is
+ * copied into a file in the stage directory, which is unlinked at once.
  */
 #include "native/relay_process.h"
 
@@ -49,7 +49,7 @@ static int open_image_in_memory(void)
     return steal_fd(&fd);
 }
 
-/* A launcher that was killed in here may have left the name. */
+/* Replaces a file that a launcher left behind when it was killed here. */
 static int create_image_file(int stage_fd)
 {
     const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
@@ -60,7 +60,7 @@ static int create_image_file(int stage_fd)
     return fd;
 }
 
-/* The name is only used to create the file, so that launchers at once do not meet. */
+/* The name is removed before the file is written, so that concurrent launchers do not share a file. */
 static int open_image_in_file(int stage_fd)
 {
     char path[64];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* relay_process.h: running the embedded relay as a process that is nobody's child. */
+/* relay_process.h: running the embedded relay as a detached process. */
 #ifndef SSH_GATE_RELAY_PROCESS_H
 #define SSH_GATE_RELAY_PROCESS_H
 
@@ -10,8 +10,7 @@
 /*
  * Runs the relay.  Its parent is init, or the nearest subreaper.
  * @target:       the long form, shown in the process list
- * @stage_fd:     where the relay's file goes for a moment, if the system forbids running it from
- * memory
+ * @stage_fd:     for a temporary file, if the system forbids executing a memfd
  * @event_log_fd: becomes its standard error
  * @setup_fd:     out: the plugin's end of the set-up socket (wire/setup_reply.h)
  * @process_fd:   out: the process (pidfd_open(2))

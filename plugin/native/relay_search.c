@@ -2,10 +2,10 @@
 /*
  * relay_search.c: see relay_search.h.
  *
- * Every process may read what every other was started with, and as whom it runs (proc(5): cmdline, status),
- * also of a relay, which is closed to its own user otherwise.  Any process can give itself the name of a
- * relay, but not another user, nor this PID namespace: who does so as this user could as well end the
- * gate, or start another in its place.
+ * Any process can read the command line and the user of any other (proc(5): cmdline, status), even of a relay,
+ * whose other files in /proc are closed to its own user.  A process can give itself the name of a relay, but
+ * not another user or PID namespace.  That is no loss: a process of this user could as well end the gate and
+ * start another in its place.
  */
 #include "native/relay_search.h"
 
@@ -25,7 +25,7 @@
 
 _Static_assert(sizeof RELAY_NAME == sizeof RELAY_NAME_DRAINING &&
                    sizeof RELAY_NAME == sizeof RELAY_NAME_OPENER,
-               "one takes the place of the other");
+               "a relay overwrites one name with another");
 _Static_assert(sizeof RELAY_NAME + sizeof RELAY_TARGET_PREFIX + SLUG_SIZE + TARGET_INSTANCE_SIZE <
                    COMMAND_SIZE,
                "a relay's command line fits");
@@ -46,7 +46,7 @@ enum bottle_result relay_search_begin(struct relay_search *search, const struct 
                                       struct failure *failure)
 {
     *search = (struct relay_search){.of = of, .processes = opendir("/proc")};
-    if (search->processes && process_status_is_told())
+    if (search->processes && process_status_is_available())
         return BOTTLE_OK;
     return failure_set(failure, BOTTLE_UNAVAILABLE,
                        "native:%s: whether its gate runs cannot be told: /proc is not there, or of "
@@ -55,9 +55,9 @@ enum bottle_result relay_search_begin(struct relay_search *search, const struct 
 }
 
 /*
- * What process 1 was started with is open to everybody otherwise.  Where it is not, a process sees the gates of its
- * own network namespace by their sockets, and has to take what it does not see for gone; but a thread that has
- * left the process's namespace knows that there is another one.
+ * Unless /proc hides other users' processes, anybody can read the command line of process 1.  If it cannot be read, a
+ * process finds the gates of its own network namespace by their sockets, and must assume that there are no
+ * others.  But a thread in another network namespace than its process knows that there is more than one.
  */
 bool relay_search_is_blind(void)
 {
@@ -69,7 +69,7 @@ bool relay_search_is_blind(void)
            (process.st_dev != thread.st_dev || process.st_ino != thread.st_ino);
 }
 
-/* Reads as much as fits; returns the length without the NUL that follows it; 0: there is nothing. */
+/* Reads as much of a file in /proc/PID as fits, and adds a NUL; returns the length without that; 0: nothing. */
 static size_t read_entry(const struct relay_search *search, const char *pid, const char *name,
                          char *buffer, size_t size)
 {
@@ -82,7 +82,7 @@ static size_t read_entry(const struct relay_search *search, const char *pid, con
     return length > 0 ? (size_t)length : 0;
 }
 
-/* NAME NUL native:SLUG:INSTANCE NUL */
+/* command: NAME NUL native:SLUG:INSTANCE NUL */
 static bool parse_command(const char *command, size_t length, struct relay_process *found)
 {
     static const char *const BACKENDS[] = {"native", NULL};
@@ -110,7 +110,7 @@ static bool is_wanted(const struct relay_search *search, const char *pid,
            (!of->instance[0] || strcmp(found->target.instance, of->instance) == 0);
 }
 
-/* What was read of the process is its own if it runs on afterwards. */
+/* If the process still runs after its files were read, they were not those of a later process with its PID. */
 static bool take(struct relay_search *search, const char *pid, struct relay_process *found)
 {
     found->pid = (pid_t)strtol(pid, NULL, 10);

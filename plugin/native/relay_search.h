@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * relay_search.h: the processes of relays, whatever network namespace they are in and whoever's they are.
+ * relay_search.h: finding relays as processes, in any network namespace and of any user.
  *
- * Only those of this process's own PID namespace: a relay in a container is that container's.  Where /proc
- * hides the processes of others (hidepid, proc(5)), it hides the relays of this user too, unless it is root.
+ * Only those in this process's PID namespace are found, so not relays in containers.  If /proc hides the
+ * processes of others (hidepid, proc(5)), it also hides this user's relays, unless the caller is root.
  */
 #ifndef SSH_GATE_RELAY_SEARCH_H
 #define SSH_GATE_RELAY_SEARCH_H
@@ -20,7 +20,7 @@ struct relay_process {
     int fd; /* pidfd_open(2) */
     uid_t uid;
     struct target target; /* with its instance */
-    bool has_slug;        /* it has not let it go */
+    bool has_slug;        /* it has not released the slug */
 };
 
 void relay_process_close(struct relay_process *process);
@@ -30,20 +30,20 @@ void relay_process_close(struct relay_process *process);
 struct relay_search {
     const struct target *of;
     DIR *processes;
-    int error; /* why a relay that was there could not be looked at; 0: there was none */
+    int error; /* the errno value of a relay that could not be examined; 0: none */
 };
 
 void relay_search_end(const struct relay_search *search);
 #define CLEANUP_RELAY_SEARCH __attribute__((cleanup(relay_search_end)))
 
-/* of: without an instance: every relay of the slug.  Fails where there is no /proc of this PID namespace. */
+/* of: without an instance, every relay of the slug.  Fails if /proc is not that of this PID namespace. */
 enum bottle_result relay_search_begin(struct relay_search *search, const struct target *of,
                                       struct failure *failure);
-/* Whether relays may run that are not found, as /proc hides them from this user. */
+/* Whether there may be relays that /proc hides from this user. */
 bool relay_search_is_blind(void);
 /*
- * What is found was running when this returned.
- * @found: in: nothing, or the one before, which is closed; out: the next one
+ * Finds the next relay, which was still running after it was examined.
+ * @found: in: NO_RELAY_PROCESS or the previous relay, which is closed; out: the next one
  */
 bool relay_search_next(struct relay_search *search, struct relay_process *found);
 

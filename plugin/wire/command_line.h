@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * command_line.h: the config of a relay in a container, as the arguments of its program.  command_line_read.c says
- * what they look like.
+ * command_line.h: the config of a relay in a container, as the arguments of its program.  The form of the
+ * arguments is described in command_line_read.c.
  */
 #ifndef WIRE_COMMAND_LINE_H
 #define WIRE_COMMAND_LINE_H
@@ -14,15 +14,14 @@
 struct json_object;
 
 /*
- * In the plugin.
- * @words:   a JSON array, which the arguments are appended to
- * @subnets: a JSON array of texts, ADDRESS/PREFIX: the internal network's, in which the relay finds its address
- * False when memory ran out.
+ * The plugin's end.  False: out of memory.
+ * @words:   a JSON array, to which the arguments are appended
+ * @subnets: a JSON array of strings, ADDRESS/PREFIX: the internal network's subnets
  */
 bool arguments_write(struct json_object *words, const struct relay_config *config,
                      struct json_object *subnets);
 
-/* In the relay: those after "serve".  Returns false, with a message. */
+/* The relay's end: reads the arguments after "serve".  False: message says why. */
 bool arguments_read(int count, char **arguments, struct relay_config *config,
                     char message[RELAY_MESSAGE_SIZE]);
 

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * arguments.c: the config of a relay in a container, from its command line.
+ * command_line_read.c: the relay's end of its command line in a container.
  *
  *     ssh-gate-relay serve --slug SLUG --instance INSTANCE --listen SUBNET [--listen SUBNET]...
  *         --upstream ALIAS,LISTEN_PORT,HOST,PORT [--upstream ...]... [--dns-server ADDRESS]...
  *         --resolve-timeout-ms N --dial-timeout-ms N --identification-timeout-ms N
- *         --limit NAME=N ... (relay_limits.h; each of them)
+ *         --limit NAME=N ... (each of limit_names.h)
  *         [--sandbox required] [--forwarding refused] [--takeover INSTANCE]
  *
- * In plain text, so that an engine's `inspect` shows what the gate may reach.  The values were
- * checked by the plugin; what is checked here is that they fit into struct relay_config.
+ * The arguments are plain text, so that an engine's `inspect` shows what the gate may reach.  The plugin
+ * has checked the values; here it is only checked that they fit into struct relay_config.
  *
- * With --takeover the container shares the network of the one that INSTANCE is in, or that one shares
- * too; without it the network was made for this container, and ends with it.
+ * With --takeover the container shares its network with the container of INSTANCE.  Without it the
+ * network was made for this container and ends with it.
  *
- * A container's addresses are its engine's to choose, and change when the engine starts it again.  So
- * --listen names a subnet of the internal network, and the relay finds its own address in it, and the
- * interface: nobody on another network of the container can use the gate.
+ * The engine chooses a container's addresses, and may choose others when it restarts the container.  So
+ * --listen names a subnet of the internal network, in which the relay finds its own address and the
+ * interface.  It listens only there, so that nobody on another network of the container can use the gate.
  */
 #include "wire/command_line.h"
 
@@ -76,7 +76,7 @@ static bool fail(char message[RELAY_MESSAGE_SIZE], const char *format, ...)
     return false;
 }
 
-/* Copies length bytes of text; false if they do not fit, or there are none. */
+/* Copies length bytes of text; false: there are none, or they do not fit. */
 static bool take_text(char *to, size_t size, const char *text, size_t length)
 {
     if (length == 0 || length >= size)
@@ -115,7 +115,7 @@ static bool take_port(const char *text, uint16_t *port)
     return true;
 }
 
-/* ALIAS,LISTEN_PORT,HOST,PORT: no comma is in the grammar of any of them. */
+/* ALIAS,LISTEN_PORT,HOST,PORT: none of them can contain a comma. */
 static bool take_upstream(struct relay_config *config, const char *text)
 {
     char copy[(size_t)2 * RELAY_HOST_SIZE + sizeof ",65535,,65535"];
@@ -224,7 +224,7 @@ static bool take_subnet(struct relay_config *config, const char *text,
     return true;
 }
 
-/* ---- the whole ---- */
+/* ---- all arguments ---- */
 
 static bool take(struct relay_config *config, enum option_kind option, const char *value,
                  const struct ifaddrs *own_addresses)
@@ -297,7 +297,7 @@ bool arguments_read(int count, char **arguments, struct relay_config *config,
 {
     struct ifaddrs *own_addresses;
 
-    config->event_log_max_bytes = INT32_MAX; /* the engine keeps the lines, and bounds them */
+    config->event_log_max_bytes = INT32_MAX; /* the engine limits the size of its log itself */
     if (getifaddrs(&own_addresses))
         return fail(message, "getifaddrs: %s", strerror(errno));
     bool read = read_all(count, arguments, config, own_addresses, message);

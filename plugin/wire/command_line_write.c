@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* command_line_write.c: the plugin's end of the relay's command line; command_line_read.c is the other. */
+/* command_line_write.c: the plugin's end of the relay's command line; command_line_read.c has the relay's. */
 #include "wire/command_line.h"
 
 #include "common/text/json_object.h"

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * config.h: what a relay is told before it serves: as a struct, by the plugin that starts it (setup_reply.h), or as
- * arguments of its program (command_line.h).
+ * config.h: the config of a relay, sent as a struct by the plugin that starts it (setup_reply.h), or in a container
+ * passed as the arguments of its program (command_line.h).
  *
- * The struct is in host byte order, for both ends run on one machine.  It comes from the plugin that carries this very
- * relay inside itself, so it has no version.  No JSON comes into the relay, so it has no parser for it.
+ * The struct is in host byte order, as both ends run on one machine.  It has no version, as the plugin that sends it
+ * carries this relay inside itself.  It is not JSON, so the relay needs no JSON parser.
  *
- * What belongs in wire/: both ends of what our own processes say to each other, and the relay as the plugin
- * carries it.  Nothing here knows a bottle or a connection.
+ * In wire/ belong both ends of the protocols between our own processes, and the relay's program as the plugin
+ * carries it.  What knows a bottle or a connection does not belong here.
  */
 #ifndef WIRE_CONFIG_H
 #define WIRE_CONFIG_H
@@ -29,7 +29,7 @@
 #define RELAY_DNS_SERVER_SIZE 72  /* DNS_SERVER_TEXT_SIZE */
 #define RELAY_NETNS_NAME_SIZE 256 /* NAME_MAX */
 
-/* Which process the relay ends with: the option exit_with_launcher, which may be absent. */
+/* The launcher process with which the relay ends, by the option exit_with_launcher, which may be absent. */
 enum relay_launcher {
     LAUNCHER_AS_BEFORE = 0, /* that of the relay that is taken over; else none */
     LAUNCHER_FOLLOWED =
@@ -46,7 +46,7 @@ struct relay_upstream_config {
 
 struct relay_listen_address {
     char address[RELAY_ADDRESS_SIZE];
-    /* Only what comes in through this interface is heard; empty: whichever has the address. */
+    /* Only connections through this interface are accepted; "": through any. */
     char interface[RELAY_INTERFACE_SIZE];
 };
 
@@ -56,17 +56,18 @@ struct relay_config {
     /* Where to listen; none: loopback of the namespace that comes as a descriptor. */
     uint32_t listen_address_count;
     struct relay_listen_address listen_addresses[RELAY_MAX_ADDRESSES];
-    uint8_t has_listen_namespace; /* descriptors come in this order */
+    uint8_t has_listen_namespace; /* the three descriptors, if sent, come in this order */
     uint8_t has_egress_namespace;
-    char egress_netns[RELAY_NETNS_NAME_SIZE]; /* of ip-netns(8), whose files count; empty: none */
-    uint8_t has_takeover; /* a control connection that has asked CONTROL_TAKEOVER */
+    char egress_netns
+        [RELAY_NETNS_NAME_SIZE]; /* ip-netns(8): its files in /etc/netns are used; "": none */
+    uint8_t has_takeover;        /* a control connection on which CONTROL_TAKEOVER was sent */
     /* In a container: the instance to take over from; empty: none. */
     char takeover_instance[RELAY_INSTANCE_SIZE];
     uint8_t holds_network; /* the network ends with this relay: it was made for its container */
     uint8_t launcher;      /* enum relay_launcher */
     uint8_t sandbox_required;
     uint8_t
-        refuses_forwarding; /* in a container: does not serve where the kernel forwards packets */
+        refuses_forwarding; /* in a container: refuses to serve if the kernel forwards packets */
     int32_t resolve_timeout_ms;
     int32_t dial_timeout_ms;
     int32_t identification_timeout_ms;
@@ -75,7 +76,8 @@ struct relay_config {
     uint32_t dns_server_count;    /* 0: as /etc/resolv.conf says */
     char dns_servers[RELAY_MAX_DNS_SERVERS][RELAY_DNS_SERVER_SIZE];
     uint32_t upstream_count;
-    struct relay_upstream_config upstreams[RELAY_MAX_UPSTREAMS]; /* sent as far as they are used */
+    struct relay_upstream_config
+        upstreams[RELAY_MAX_UPSTREAMS]; /* only upstream_count of them are sent */
 };
 
 #define RELAY_CONFIG_LENGTH(upstream_count)                                                        \

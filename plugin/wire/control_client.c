@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * control_client.c: one connection a request.
+ * control_client.c: see control_client.h.  Each request has its own connection.
  *
- * The relay's names in the abstract name space are bound by whoever comes first, so each answer is
- * trusted only after SO_PEERCRED has said that this user, or root, is at the other end (unix(7)).
+ * Any process can bind the names of a relay in the abstract name space, so an answer is trusted only if
+ * SO_PEERCRED tells that the other end is this user or root (unix(7)).
  *
- * SO_PEERCRED names the process that made the socket listen.  That is the relay itself for the
- * name of an instance; the claim on the slug may be an earlier relay's, which handed it over.  So
- * who stops is always an instance, and those of a slug are found in the kernel's list of sockets.
- * Messages name the process only where it is known: of an instance.
+ * SO_PEERCRED names the process that called listen(2).  For the name of an instance that is the relay
+ * itself; the socket of the slug's name may have been handed over by an earlier relay.  So stop always acts
+ * on instances, and finds those of a slug in the kernel's list of sockets; and messages give the process
+ * only for an instance.
  */
 #include "wire/control_client.h"
 
@@ -28,9 +28,9 @@
 #include <sys/un.h>
 
 #define ANSWER_WAIT_MS 5000
-#define LISTENING      " 00010000 " /* in the column Flags of the socket list */
+#define LISTENING      " 00010000 " /* the column Flags in the socket list, of a socket that listens */
 
-/* pid: 0: not known */
+/* pid: 0: unknown */
 static void name_gate(const struct target *target, pid_t pid, char text[CONTROL_GATE_SIZE])
 {
     char process[32] = "";
@@ -64,7 +64,7 @@ static socklen_t control_address(const struct target *target, uid_t owner,
 
 int control_socket(const struct target *target, uid_t owner)
 {
-    /* For connect(2), which waits while others ask, and send(2). */
+    /* For send(2), and for connect(2), which blocks while the queue of connections is full. */
     const struct timeval limit = {.tv_sec = ANSWER_WAIT_MS / 1000};
     struct sockaddr_un address;
     socklen_t length = control_address(target, owner, &address);
@@ -113,7 +113,7 @@ enum bottle_result control_link_open(const struct target *target, uid_t owner, i
             link->gate, peer.pid, peer.uid, owner);
     link->pid = peer.pid;
     link->fd = steal_fd(&fd);
-    if (target->instance[0]) /* the claim may have been made by an earlier relay */
+    if (target->instance[0]) /* the slug's socket may have been made by an earlier relay */
         name_gate(target, peer.pid, link->gate);
     return BOTTLE_OK;
 }
@@ -264,21 +264,21 @@ static enum bottle_result stop_instance(const struct target *target, struct fail
 
     if (result != BOTTLE_OK)
         return result;
-    /* The connection was up when the descriptor was made, so the number was still that process's. */
+    /* The connection is still open, so the PID has not been reused. */
     CLEANUP_FD int process = link.pid > 0 ? (int)syscall(SYS_pidfd_open, link.pid, 0) : -1;
     result = send_request(&link, CONTROL_STOP, 0, failure);
     if (result != BOTTLE_OK && process < 0)
         return result;
-    /* A relay that did not take the request is about to end, or hangs. */
+    /* A relay that did not take the request ends already, or hangs. */
     if (!(process >= 0 ? wait_process_end(process) : wait_readable(link.fd, ANSWER_WAIT_MS)))
         return failure_set(failure, BOTTLE_TIMEOUT, "%s ends neither by request nor by SIGKILL",
                            link.gate);
     return BOTTLE_OK;
 }
 
-/* ---- those that run under a slug ---- */
+/* ---- the relays of a slug ---- */
 
-/* Takes the instance out of a line of the list (proc(5)) that is of a relay of the slug. */
+/* Parses a line of the list (proc(5)).  True: it is of a relay of the slug; sets target->instance. */
 static bool is_instance_of(const char *line, const char *prefix, struct target *target)
 {
     const char *name = strrchr(line, ' ');
@@ -293,11 +293,11 @@ static bool is_instance_of(const char *line, const char *prefix, struct target *
     return true;
 }
 
-/* Those that run under a slug. */
+/* An iteration over the relays of a slug. */
 struct instances {
-    struct target target; /* the one that next_instance() found */
-    char prefix[128];     /* of their names */
-    char *rest;           /* of the list */
+    struct target target; /* set by next_instance() */
+    char prefix[128];     /* with which their names begin */
+    char *rest;           /* of the list, still to be read */
 };
 
 static struct instances instances_of(const struct target *of, char *list)
@@ -328,7 +328,7 @@ bool control_is_listed(const struct target *target)
     return false;
 }
 
-/* One pass over the list.  BOTTLE_NOT_FOUND: there was none to stop. */
+/* Stops the relays in the list.  BOTTLE_NOT_FOUND: there was none. */
 static enum bottle_result stop_listed(const struct target *of, struct failure *failure)
 {
     CLEANUP_FREE char *list = socket_list_read();
@@ -343,7 +343,8 @@ static enum bottle_result stop_listed(const struct target *of, struct failure *f
     while (next_instance(&instances)) {
         struct failure one;
         enum bottle_result result = stop_instance(&instances.target, &one);
-        if (result == BOTTLE_NOT_FOUND || result == BOTTLE_DENIED) /* it went; it is a stranger's */
+        if (result == BOTTLE_NOT_FOUND ||
+            result == BOTTLE_DENIED) /* it has ended; it is another user's */
             continue;
         if (result != BOTTLE_OK)
             *failure = one;
@@ -355,13 +356,13 @@ static enum bottle_result stop_listed(const struct target *of, struct failure *f
     return all;
 }
 
-/* The kernel may skip one while others go, so it takes a list without any to be sure. */
+/* Repeats until the list has none, as the kernel may omit a socket while others disappear. */
 static enum bottle_result stop_instances(const struct target *of, struct failure *failure)
 {
     CLEANUP_CONTROL_LINK struct control_link claim = NO_CONTROL_LINK;
     enum bottle_result result = stop_listed(of, failure);
 
-    /* Then nobody holds the claim, or a stranger does, or a relay that was skipped. */
+    /* Either nobody has the slug's name, or another user, or a relay that the list omitted. */
     if (result == BOTTLE_NOT_FOUND) {
         result = connect_here(of, &claim, failure);
         if (result == BOTTLE_OK)
@@ -390,7 +391,7 @@ static enum bottle_result status_of(const struct target *target, char **text,
     return result == BOTTLE_OK ? control_link_status(&link, text, failure) : result;
 }
 
-/* The first in the list. */
+/* The status of the first relay in the list that answers. */
 static enum bottle_result status_of_any(const struct target *of, char **text,
                                         struct failure *failure)
 {

@@ -2,9 +2,9 @@
 /*
  * control_client.h: talking to a running relay over its control socket (wire/control.h).
  *
- * A control socket is reached from the network namespace that its relay was started in; a target here
- * means a gate of that namespace and, but for the functions that take an owner, of this user.  native_gate.h
- * goes further.
+ * A control socket is reachable only in the network namespace in which its relay was started.  So a target
+ * here means a gate in the caller's namespace and, except for functions with an owner, of this user.
+ * native_gate.h reaches other gates, too.
  */
 #ifndef SSH_GATE_CONTROL_CLIENT_H
 #define SSH_GATE_CONTROL_CLIENT_H
@@ -17,35 +17,34 @@
 #include <sys/types.h>
 
 /*
- * Each returns BOTTLE_NOT_FOUND, with a message, when no relay runs under the target;
- * BOTTLE_TIMEOUT when it does not answer within some seconds; BOTTLE_DENIED when another user
- * holds the name; else the relay's own refusal, with its reason.
+ * Results: BOTTLE_NOT_FOUND: no such relay runs; BOTTLE_TIMEOUT: it does not answer within some seconds;
+ * BOTTLE_DENIED: another user has bound the name; others: the relay's refusal, with its reason.
  */
 
 /*
- * Returns when the relay's process has ended; kills it if it does not end by itself.  Without an
- * instance: every relay of the slug, the one that serves and those that were taken over and drain.
+ * Stops the relay and returns when its process has ended; kills it if it does not end by itself.  Without an
+ * instance, stops every relay of the slug: the one that serves and those that drain.
  */
 enum bottle_result control_stop(const struct target *target, struct failure *failure);
-/* connected: out: a connection that has asked CONTROL_TAKEOVER and not read the answer (wire/control.h). */
+/* connected: out: a connection on which CONTROL_TAKEOVER was sent, and the answer not read (control.h) */
 enum bottle_result control_request_takeover(const struct target *target, int *connected,
                                             struct failure *failure);
 enum bottle_result control_drain(const struct target *target, int64_t grace_ms,
                                  struct failure *failure);
-/* Drains without a bound, and lets the slug go. */
+/* Drains without a time limit and releases the slug. */
 enum bottle_result control_yield(const struct target *target, struct failure *failure);
-/* Without an instance: of the relay that serves, or else of one that drains.  text: out: JSON, malloc'ed. */
+/* Without an instance, asks the relay that serves, or else one that drains.  text: out: JSON, malloc'ed */
 enum bottle_result control_status(const struct target *target, char **text,
                                   struct failure *failure);
 
-/* ---- by connection: one for each request ---- */
+/* ---- the same over a given connection, which serves one request ---- */
 
 #define CONTROL_GATE_SIZE 128
 
 struct control_link {
     int fd;
-    pid_t pid;                    /* who made the socket listen */
-    char gate[CONTROL_GATE_SIZE]; /* what messages call it */
+    pid_t pid;                    /* the process that called listen(2) */
+    char gate[CONTROL_GATE_SIZE]; /* its name in messages */
 };
 
 void control_link_close(const struct control_link *link);
@@ -61,7 +60,10 @@ int control_socket(const struct target *target, uid_t owner);
 /* Whether the socket is the one that a relay listens on under its instance. */
 bool control_is_socket_of(int fd, const struct target *target, uid_t owner);
 
-/* connected: what control_socket() returned, taken over; it is refused if it is not the owner's or root's. */
+/*
+ * Checks that the other end is a process of the owner or root.
+ * @connected: what control_socket() returned; owned by the link, or closed on failure
+ */
 enum bottle_result control_link_open(const struct target *target, uid_t owner, int connected,
                                      struct control_link *link, struct failure *failure);
 enum bottle_result control_link_drain(const struct control_link *link, int64_t grace_ms,

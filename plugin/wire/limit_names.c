@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* relay_limits.c: see relay_limits.h.  No honest agent comes near; what runs wild is stopped. */
+/* limit_names.c: see limit_names.h.  The defaults are far above normal use; they stop a runaway client. */
 #include "wire/limit_names.h"
 
 const struct relay_limit_option RELAY_LIMIT[RELAY_LIMITS] = {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * relay_limits.h: the limits that a relay keeps, one name for each wherever it is named: start options, the
- * relay's arguments, events and messages.
+ * limit_names.h: the names of a relay's limits, the same in the start options, the relay's arguments, its
+ * events and messages.
  */
-#ifndef SSH_GATE_RELAY_LIMITS_H
-#define SSH_GATE_RELAY_LIMITS_H
+#ifndef WIRE_LIMIT_NAMES_H
+#define WIRE_LIMIT_NAMES_H
 
 #include <stdint.h>
 
-/* Of all upstreams together, then of each; in the same order. */
+/* First those of all upstreams together, then, in the same order, those of each upstream. */
 enum relay_limit {
     MAX_CONNECTIONS,
     MAX_PENDING_DIALS,
@@ -19,7 +19,7 @@ enum relay_limit {
     RELAY_LIMITS,
 };
 
-/* For lists of keys; as RELAY_LIMIT has them. */
+/* The keys of RELAY_LIMIT, for lists of keys: in the order of strcmp(3). */
 #define RELAY_LIMIT_KEYS                                                                           \
     "max_connections", "max_connections_per_upstream", "max_dials_per_second",                     \
         "max_dials_per_second_per_upstream", "max_pending_dials", "max_pending_dials_per_upstream"
@@ -28,7 +28,7 @@ enum relay_limit {
 
 struct relay_limit_option {
     const char *key;
-    int32_t value; /* unless it is given */
+    int32_t value; /* the default */
 };
 
 extern const struct relay_limit_option RELAY_LIMIT[RELAY_LIMITS];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* message_size.h: room for what a relay tells people of one fault, in a reply or in the words of SSH. */
+/* message_size.h: the size of a relay's error messages, in replies and in SSH_MSG_DISCONNECT. */
 #ifndef WIRE_MESSAGE_SIZE_H
 #define WIRE_MESSAGE_SIZE_H
 

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* process_name.h: what the process list shows of a relay. */
+/* process_name.h: the names by which a relay is found in the process list. */
 #ifndef WIRE_PROCESS_NAME_H
 #define WIRE_PROCESS_NAME_H
 
 /*
- * What the process list shows of a relay that is a process of the machine: one of these names, of one
- * length, and its target.  By that it is found from other network namespaces (relay_search.c), for anybody
- * may read it.
+ * The command line of a relay that is a process on the machine: one of these names, which have the same
+ * length, and the target.  Any process can read it, so it serves to find the relay from other network
+ * namespaces (native/relay_search.c).
  */
 #define RELAY_NAME          "ssh-gate-relay"
-#define RELAY_NAME_DRAINING "ssh-gate-drain" /* it has let the slug go */
+#define RELAY_NAME_DRAINING "ssh-gate-drain" /* after it has released the slug */
 #define RELAY_NAME_OPENER                                                                          \
-    "ssh-gate-files" /* of its process for files (dns_opener.c), which nobody looks for */
+    "ssh-gate-files" /* its process that opens files (relay/dial/dns_opener.c) */
 #define RELAY_TARGET_PREFIX "native:"
 
 #endif

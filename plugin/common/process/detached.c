@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * detached.c: from a program to a process.
+ * detached.c: see detached.h.
  *
- * The host may be any program, with threads, handlers and children of its own.  So the process
- * comes from clone(2) as vfork(2) does it, without a copy of the host's memory and without running
- * a line of the host's code, twice over: the first child makes the second, which becomes the
- * program, and ends; the program is then nobody's child.  The first child has no exit signal and runs
- * no new program, so no SIGCHLD reaches the host, its wait() calls do not see the child, and
- * ignoring SIGCHLD does not take it away from us (wait(2), __WCLONE).  All signals are blocked
- * while memory is shared, until the second child has none of the host's handlers left.
+ * The host may be any program, with threads, signal handlers and children of its own.  So processes are made
+ * with clone(2) in the manner of vfork(2), which copies none of the host's memory and runs none of its
+ * code, and twice: the first child makes the second and exits; the second executes the program, and init or
+ * a subreaper becomes its parent.  The first child has no exit signal and executes no program.  So the
+ * host gets no SIGCHLD, its calls of wait(2) do not see the child, and the child can be reaped here even
+ * if the host ignores SIGCHLD (wait(2), __WCLONE).  All signals are blocked while memory is shared, until
+ * the second child has reset the host's handlers.
  *
- * The children say how it went over a socket, the first with the second's process descriptor.  Shared memory
- * or descriptors would be simpler, but valgrind, under which hosts are developed, takes no flags of clone(2)
- * but those of vfork(2), and makes them a fork(2).  There the first child does not see whether the program
- * could be run: the host finds a process that ends at once.
+ * The children report success or failure over a socket; the first also passes the second's pidfd.  Shared
+ * memory or descriptors would be simpler, but valgrind accepts only the flags of clone(2) that vfork(2) uses,
+ * and turns the call into fork(2).  Under valgrind the first child cannot see whether the program was
+ * executed; if not, the host gets a process that ends at once.
  */
 #include "common/process/detached.h"
 
@@ -39,25 +39,26 @@
 #define BUSY_RETRIES 50
 #define BUSY_WAIT_NS 2000000
 
-#define SIGNAL_SET_SIZE (_NSIG / 8) /* as the kernel has it */
+#define SIGNAL_SET_SIZE (_NSIG / 8) /* of the kernel's signal set */
 
 struct child {
-    struct detached program; /* whose descriptors are above those that the child sets up */
-    int ours, theirs;        /* the socket's ends, above those as well */
-    char fd_path[32];        /* of program_fd: valgrind looks for a file of the name that it had */
-    char *stack;             /* two, of CHILD_STACK_SIZE each */
+    struct detached program; /* with descriptors above those that the child sets up */
+    int ours, theirs;        /* the ends of the socket, above those, too */
+    char fd_path
+        [32]; /* /proc/self/fd/N of program_fd, as valgrind looks the file up by its original name */
+    char *stack; /* for both children, CHILD_STACK_SIZE each */
 };
 
 /*
- * clone(2) by its other name: under the usual one ThreadSanitizer has a function of its own, which makes
- * ready for a fork(2), in memory that here stays the host's.
+ * clone(2) by the C library's internal name.  ThreadSanitizer replaces the usual name with a function that prepares
+ * for fork(2), which would break the host's memory, as it is shared here.
  */
 /* NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the C library's name */
 extern __typeof__(clone) __clone;
 
 /*
- * The two children run on stacks of their own, in the host's memory: system calls only.  Nor by their
- * names, under which a sanitizer or a preloaded library may have functions of its own.
+ * The two children run in the host's memory, so they only make system calls, and by number: a sanitizer or
+ * a preloaded library may replace the functions of the C library.
  */
 #define IN_CHILD __attribute__((no_sanitize("address", "undefined", "thread")))
 
@@ -67,12 +68,12 @@ IN_CHILD static bool set_up_descriptors(const struct detached *program)
         if (syscall(SYS_dup3, program->fds[i], i, 0) != (long)i)
             return false;
     }
-    /* Linux 5.11; before that, what is not CLOEXEC here is the program's too. */
+    /* Linux 5.11.  On older kernels the program inherits all descriptors without CLOEXEC. */
     (void)syscall(SYS_close_range, program->fd_count, ~0U, CLOSE_RANGE_CLOEXEC);
     return true;
 }
 
-/* Those that cannot have another action have the default one. */
+/* Setting the action of SIGKILL and SIGSTOP fails, but they have the default action anyway. */
 IN_CHILD static bool reset_signals(void)
 {
     static const unsigned long NONE[16] = {0}; /* SIG_DFL, and an empty set */
@@ -133,7 +134,7 @@ IN_CHILD static bool has_failed(const struct child *child)
                    NULL) > 0;
 }
 
-/* What has failed is reaped here, so that it falls to nobody else. */
+/* Runs in the first child.  If the second one fails, it is reaped here, so that no other process has to. */
 IN_CHILD static int make_program(void *argument)
 {
     const struct child *child = argument;
@@ -164,11 +165,11 @@ static int receive_process(int socket_fd, int *process_fd)
     if (received != (ssize_t)sizeof error)
         return received < 0 && errno != EAGAIN ? errno : ECHILD;
     if (error == 0)
-        *process_fd = fds[0]; /* there is one with it */
+        *process_fd = fds[0]; /* sent together with 0 */
     return error;
 }
 
-/* Returns 0 when the program runs, else an errno value. */
+/* Returns 0 if the program runs, otherwise an errno value. */
 static int run_once(struct child *child, int *process_fd)
 {
     sigset_t all, before;
@@ -206,7 +207,7 @@ static int high_copy(int fd)
 {
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, DETACHED_MAX_FDS);
 
-    if (copy < 0 && errno == EINVAL) /* the limit of descriptors is not even that high */
+    if (copy < 0 && errno == EINVAL) /* RLIMIT_NOFILE is lower than DETACHED_MAX_FDS */
         errno = EMFILE;
     return copy;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* fd_passing.c: see fd_passing.h; the control messages are laid out as cmsg(3) says. */
+/* fd_passing.c: see fd_passing.h. */
 #include "common/process/fd_passing.h"
 
 #include <errno.h>
@@ -35,7 +35,7 @@ bool send_with_fds(int socket_fd, const void *packet, size_t length, const int *
     return sendmsg(socket_fd, &message, MSG_NOSIGNAL) == (ssize_t)length;
 }
 
-/* Takes the descriptors out of all control messages: the kernel has made them this process's. */
+/* Collects the descriptors of all control messages; they are open in this process, so none may be missed. */
 static size_t take_fds(struct msghdr *message, int fds[FD_PASSING_MAX])
 {
     size_t count = 0;
@@ -67,7 +67,7 @@ ssize_t receive_with_fds(int socket_fd, void *packet, size_t size, int fds[FD_PA
         return received;
     while (*count > 0)
         (void)close(fds[--*count]);
-    /* The kernel does not say why it left descriptors out; nobody sends more than FD_PASSING_MAX. */
+    /* MSG_CTRUNC means EMFILE, as no sender passes more than FD_PASSING_MAX. */
     errno = (message.msg_flags & MSG_TRUNC) ? EMSGSIZE : EMFILE;
     return -1;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* file_write.c: see file_write.h.  The signal is the writing thread's own (setrlimit(2), pthreads(7)). */
+/* file_write.c: see file_write.h.  SIGXFSZ is sent to the writing thread (setrlimit(2), pthreads(7)). */
 #include "common/process/file_write.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* file_write.h: writing into a file in a host whose files may not grow over a limit. */
+/* file_write.h: writing a file without SIGXFSZ in a host with a limit on the size of files. */
 #ifndef SIDECAR_FILE_WRITE_H
 #define SIDECAR_FILE_WRITE_H
 
@@ -7,8 +7,8 @@
 #include <stddef.h>
 
 /*
- * Writes all bytes; false with errno set.  Over the limit RLIMIT_FSIZE the kernel sends SIGXFSZ, which ends a
- * process that does not expect it; here it is EFBIG alone, and no signal is left over.
+ * Writes all bytes; false, with errno set, on failure.  A write beyond RLIMIT_FSIZE fails with EFBIG; the signal
+ * SIGXFSZ, which would end the host, is not delivered.
  */
 bool file_write(int fd, const void *bytes, size_t length);
 

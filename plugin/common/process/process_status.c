@@ -10,7 +10,7 @@
 
 #define STATUS_SIZE 4096
 
-bool process_status_is_told(void)
+bool process_status_is_available(void)
 {
     char self[32] = "";
 
@@ -29,11 +29,12 @@ bool process_status_read(const char *pid, uid_t *user)
     const char *users = strstr(status, USERS), *numbers = strstr(status, NUMBERS);
     if (!users)
         return false;
-    (void)strtoul(users + sizeof USERS - 1, &end, 10); /* the real one comes first */
+    (void)strtoul(users + sizeof USERS - 1, &end,
+                  10); /* the real user ID, before the effective one */
     *user = (uid_t)strtoul(end, NULL, 10);
     if (!numbers) /* before Linux 4.1 */
         return true;
-    /* One for each PID namespace that the process is in, the rest of the line. */
+    /* The line has one PID for each nested PID namespace that the process is in. */
     (void)strtol(numbers + sizeof NUMBERS - 1, &end, 10);
     return *end == '\n';
 }

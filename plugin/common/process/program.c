@@ -19,8 +19,8 @@
 
 #define USUAL_PATH      "/usr/local/bin:/usr/bin:/bin"
 #define READY_PAUSE_MS  10
-#define CONNECT_WAIT_MS 200 /* to an address of this machine */
-#define LAST_WORDS      400 /* bytes of the log that a message has at most */
+#define CONNECT_WAIT_MS 200 /* enough for an address of this machine */
+#define LAST_WORDS      400 /* size of the buffer for the log's last line */
 
 enum bottle_result program_find(const char *name, const char *remedy, char path[PATH_MAX],
                                 struct failure *failure)
@@ -50,7 +50,7 @@ enum bottle_result program_find(const char *name, const char *remedy, char path[
 
 /* ---- the port ---- */
 
-/* A socket for the address, which must be one; -1 with errno set. */
+/* A socket for the IP address; -1, with errno set, on failure. */
 static int open_socket(const char *text, uint16_t port, struct sockaddr_in6 *address,
                        socklen_t *length)
 {
@@ -104,7 +104,7 @@ static bool accepts(const char *address, uint16_t port)
            getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_length) == 0 && error == 0;
 }
 
-/* The last line that says anything. */
+/* The log's last line that is not empty; "nothing" if there is none. */
 static const char *last_words(int log_fd, char words[LAST_WORDS])
 {
     off_t size = lseek(log_fd, 0, SEEK_END);
@@ -144,6 +144,7 @@ enum bottle_result program_wait_for_port(const char *path, int process_fd, const
 
 bool program_end(int process_fd)
 {
-    (void)syscall(SYS_pidfd_send_signal, process_fd, SIGTERM, NULL, 0); /* or it has ended */
+    (void)syscall(SYS_pidfd_send_signal, process_fd, SIGTERM, NULL,
+                  0); /* fails if it has ended already */
     return wait_process_end(process_fd);
 }

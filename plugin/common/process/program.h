@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * program.h: a server of this machine that a sidecar runs (detached.h): where it is, whether it accepts
- * connections, what it said last, its end.
+ * program.h: a server that a sidecar runs as a detached process: finding it, waiting for its port, ending it.
  *
  * What belongs in process/: processes and descriptors: starting, waiting, passing, reading what /proc says.
  * Nothing here knows a sidecar.
@@ -18,14 +17,14 @@
 /*
  * Finds an executable on $PATH, in absolute directories only, and refuses one that others than root and
  * this user may change.
- * @remedy: what to do about one that is not there
+ * @remedy: for the message if there is none: what to do
  */
 enum bottle_result program_find(const char *name, const char *remedy, char path[PATH_MAX],
                                 struct failure *failure);
 
 /*
- * Whether a program could listen there, before it is run: if it cannot, what accepts there afterwards
- * would be somebody else.
+ * Checks that a program could listen there, before it is run.  Otherwise program_wait_for_port() could mistake
+ * another program that listens there for it.
  * @address: an IPv4 or IPv6 address
  */
 enum bottle_result program_check_port(const char *address, uint16_t port, struct failure *failure);
@@ -41,7 +40,9 @@ enum bottle_result program_wait_for_port(const char *path, int process_fd, const
                                          uint16_t port, int32_t timeout_ms, int log_fd,
                                          struct failure *failure);
 
-/* SIGTERM, and SIGKILL if that does not end it within some seconds.  False: not even then. */
+/*
+ * Sends SIGTERM, and SIGKILL if the process does not end within some seconds.  False: it has not ended even then.
+ */
 bool program_end(int process_fd);
 
 #endif

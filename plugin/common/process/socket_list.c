@@ -14,11 +14,11 @@ char *socket_list_read(void)
 
     if (!sockets)
         return NULL;
-    errno = EIO; /* should it be empty, which it never is */
+    errno = EIO; /* in case it is empty, which it should never be */
     if (getdelim(&text, &size, '\0', sockets) < 0) {
         free(text);
         text = NULL;
     }
-    (void)fclose(sockets); /* it was only read */
+    (void)fclose(sockets);
     return text;
 }

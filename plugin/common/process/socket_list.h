@@ -6,8 +6,8 @@
 #define SOCKET_LIST "/proc/thread-self/net/unix" /* of this thread's network namespace: proc(5) */
 
 /*
- * The whole list; malloc'ed; NULL with errno set.  The kernel makes it in pieces and may leave one out
- * while others go.
+ * The whole list, malloc'ed; NULL, with errno set, on failure.  The kernel produces the list in pieces, and
+ * may omit a socket if others are closed meanwhile.
  */
 char *socket_list_read(void);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* wait.c: see wait.h.  A signal that interrupts poll(2) does not make the time longer. */
+/* wait.c: see wait.h. */
 #include "common/process/wait.h"
 
 #include <errno.h>
@@ -17,8 +17,7 @@ int64_t wait_now_ms(void)
 {
     struct timespec now;
 
-    (void)clock_gettime(CLOCK_MONOTONIC,
-                        &now); /* cannot fail with this clock and a valid pointer */
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail with this clock */
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
@@ -50,8 +49,7 @@ bool wait_process_end(int process_fd)
         (syscall(SYS_pidfd_send_signal, process_fd, SIGKILL, NULL, 0) ||
          !wait_readable(process_fd, KILL_WAIT_MS)))
         return false;
-    /* A relay whose launcher is init or a subreaper is the launcher's child, though not by its doing.
-     */
+    /* If the host is init or a subreaper, the process has become its child, and is reaped here. */
     (void)waitid((idtype_t)P_PIDFD, (id_t)process_fd, &information, WEXITED | WNOHANG | __WALL);
     return true;
 }

@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-/* "bottles.web", for a message; where there is no bottle, what would be there. */
+/* Writes ", such as bottles.NAME" with the first bottle; leaves text as it is if there is none. */
 static void name_a_bottle(json_object *bottles, char *text, size_t size)
 {
     if (json_object_is_type(bottles, json_type_object) && json_object_object_length(bottles) > 0) {
@@ -19,7 +19,7 @@ static void name_a_bottle(json_object *bottles, char *text, size_t size)
     }
 }
 
-/* What the only member is called, if it is an object with the key "ssh"; else NULL. */
+/* The key of the object's only member, if that is an object with the key "ssh"; otherwise NULL. */
 static const char *name_of_wrapped(json_object *object)
 {
     if (json_object_object_length(object) != 1)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bottle_object.h: the bottle that a prepare is given, as an object. */
+/* bottle_object.h: parsing the bottle that prepare gets. */
 #ifndef SIDECAR_BOTTLE_OBJECT_H
 #define SIDECAR_BOTTLE_OBJECT_H
 
@@ -10,9 +10,9 @@
 /*
  * Parses a bottle as json_text_parse() does.
  *
- * BOTTLE_INVALID also for what is evidently something else of a manifest: the manifest itself, an agent, a
- * bottle inside an object that has its name.  Each of them would pass for a bottle that asks nothing of this
- * sidecar, because any other key belongs to another sidecar.
+ * BOTTLE_INVALID also for what is evidently another part of a manifest: the whole manifest, an agent, or an
+ * object that has the bottle as a member.  As unknown keys belong to other sidecars, each would otherwise pass
+ * for a bottle without entries.
  */
 enum bottle_result bottle_object_parse(const char *text, json_object **bottle,
                                        struct failure *failure);

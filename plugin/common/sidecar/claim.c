@@ -2,15 +2,14 @@
 /*
  * claim.c: see claim.h.
  *
- * The name is one of the abstract name space (unix(7)): it belongs to whoever bound it first, to the
- * network namespace, and vanishes with the last descriptor of the socket.  Asking through the socket
- * who holds it (SO_PEERCRED) takes a holder that accepts connections, which this one does not: those that
- * ask would queue up until no more could.  So the kernel's list of sockets tells the inode of the name, and
- * /proc tells which process has it as its descriptor CLAIM_FD.  Nobody but a process of this user can be
- * found in that way, whoever bound the name.
+ * The name is in the abstract name space (unix(7)): it belongs to the first process that bound it, within one
+ * network namespace, and disappears with the last descriptor of the socket.  SO_PEERCRED cannot be used to ask
+ * who holds it, as the holder does not accept connections.  So the kernel's list of sockets gives the
+ * inode of the name, and /proc the process that has it as descriptor CLAIM_FD.  This finds only processes
+ * of this user, whoever bound the name.
  *
- * In another network namespace the name says nothing.  There the process is known by its record, which only
- * this user and root can read.
+ * A process in another network namespace is found by its record instead, which only this user and root can
+ * read.
  */
 #include "common/sidecar/claim.h"
 
@@ -34,7 +33,7 @@
 #include <sys/un.h>
 
 #define ENVIRONMENT_MAX_BYTES ((size_t)1 << 20)
-#define FIND_TRIES            3 /* the list of sockets may leave one out */
+#define FIND_TRIES            3 /* the list of sockets may omit one */
 #define PROC_PATH_SIZE        64
 
 static socklen_t claim_address(const char *sidecar, const char *slug, struct sockaddr_un *address)
@@ -85,7 +84,7 @@ void holder_clear(struct holder *holder)
     *holder = NO_HOLDER;
 }
 
-/* Whether anybody holds it; for a socket that takes no connections, connect(2) only looks. */
+/* Whether the name is bound.  connect(2) on a datagram socket sends nothing to the holder. */
 static bool is_taken(const char *sidecar, const char *slug)
 {
     struct sockaddr_un address;
@@ -95,7 +94,7 @@ static bool is_taken(const char *sidecar, const char *slug)
     return fd < 0 || connect(fd, (struct sockaddr *)&address, length) == 0 || errno != ECONNREFUSED;
 }
 
-/* The inode of the claim, in the list's own digits; false if it is not in the list. */
+/* inode: out: of the claim's socket, as text from the list; false: it is not in the list */
 static bool find_inode(char *list, const char *sidecar, const char *slug, char inode[32])
 {
     struct sockaddr_un address;
@@ -112,7 +111,7 @@ static bool find_inode(char *list, const char *sidecar, const char *slug, char i
     return false;
 }
 
-/* A process of this user that has the socket where a program has its claim.  NULL: any socket. */
+/* Whether this is a process of this user whose descriptor CLAIM_FD is the socket; NULL: any socket. */
 static bool holds(const char *pid, const char *socket)
 {
     char path[PROC_PATH_SIZE], link[64];
@@ -128,7 +127,7 @@ static bool holds(const char *pid, const char *socket)
            stat(path, &process) == 0 && process.st_uid == geteuid();
 }
 
-/* Whole, as proc(5) has it; malloc'ed, with two NULs at the end; NULL if it cannot be read. */
+/* /proc/PID/environ, malloc'ed, with two NULs at the end; NULL: it cannot be read. */
 static char *read_environment(const char *pid)
 {
     char path[PROC_PATH_SIZE];
@@ -147,7 +146,7 @@ static char *read_environment(const char *pid)
     return steal_pointer(&text);
 }
 
-/* NULL: the process has none, as the launcher that is just starting one. */
+/* NULL: the process has no record; this may be a launcher that is just starting a program. */
 static json_object *read_record(const char *pid)
 {
     static const char PREFIX[] = CLAIM_VARIABLE "=";
@@ -163,7 +162,7 @@ static json_object *read_record(const char *pid)
     return NULL;
 }
 
-/* What is read of the process is its own if it runs on afterwards. */
+/* If the process still runs after its files were read, they were not those of a later process with its PID. */
 static bool take_holder(const char *pid, const char *socket, struct holder *holder)
 {
     holder->pid = (pid_t)strtol(pid, NULL, 10);
@@ -200,10 +199,10 @@ static bool is_record_of(json_object *record, const char *sidecar, const struct 
            (!target->instance[0] || strcmp(object_text(record, "instance"), target->instance) == 0);
 }
 
-/* In whichever network namespace. */
+/* Finds it in any network namespace. */
 static bool find_by_record(const char *sidecar, const struct target *target, struct holder *holder)
 {
-    DIR *processes = process_status_is_told() ? opendir("/proc") : NULL;
+    DIR *processes = process_status_is_available() ? opendir("/proc") : NULL;
     const struct dirent *entry;
     bool found = false;
     uid_t user;
@@ -222,7 +221,7 @@ static bool find_by_record(const char *sidecar, const struct target *target, str
     return found;
 }
 
-/* While the claim of this network namespace is the caller's. */
+/* Called while the caller holds the claim in this network namespace. */
 static bool has_holder_elsewhere(const char *sidecar, const char *slug)
 {
     CLEANUP_HOLDER struct holder holder = NO_HOLDER;
@@ -254,7 +253,7 @@ enum bottle_result claim_find(const char *sidecar, const struct target *target,
         return failure_set(failure, BOTTLE_NOT_FOUND, "no %s runs as native:%s%s%s", sidecar,
                            target->slug, target->instance[0] ? ":" : "", target->instance);
     *holder = found;
-    /* cppcheck-suppress unreadVariable ; on the way out */
+    /* cppcheck-suppress unreadVariable ; read by its cleanup */
     found = NO_HOLDER;
     return BOTTLE_OK;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * claim.h: a slug that a process holds as long as it lives, and by which anybody finds the process.
+ * claim.h: a claim on a slug, which a process holds as long as it runs, and by which the process is found.
  *
- * For programs that know nothing of sidecars (detached.h).  The claim is a socket's name; the program
- * gets the socket as a descriptor that it does not know, so that the claim ends when it does.  Whatever
- * else a later status has to know goes along as an environment variable, its record.
+ * It is for programs that know nothing of sidecars.  The claim is the name of a socket.  The program inherits
+ * the socket, which it does not use, so the claim ends with the program.  What a later status needs is passed
+ * to the program in an environment variable, the record.
  */
 #ifndef SIDECAR_CLAIM_H
 #define SIDECAR_CLAIM_H
@@ -14,15 +14,15 @@
 #include <json-c/json.h>
 #include <sys/types.h>
 
-#define CLAIM_FD 3 /* where the program has the claim */
-/* A JSON object with the texts "sidecar", the plugin's name, "slug" and "instance". */
+#define CLAIM_FD 3 /* the descriptor of the claim in the program */
+/* A JSON object with at least the strings "sidecar" (the plugin's name), "slug" and "instance". */
 #define CLAIM_VARIABLE "BOTTLE_SIDECAR_RECORD"
 
 /*
- * Takes the slug for this user and this network namespace.  BOTTLE_CONFLICT: another holds it, also in another
- * network namespace; but two that start there at once may both succeed.
+ * Claims the slug for this user in this network namespace.  BOTTLE_CONFLICT: another process holds it, in this or
+ * another network namespace.  Two that start at once in different namespaces may both succeed.
  * @sidecar: the plugin's name
- * @fd:      out: CLOEXEC, and not CLAIM_FD; whoever has it open holds the claim
+ * @fd:      out: CLOEXEC, and not CLAIM_FD; the claim is held as long as it is open in any process
  */
 enum bottle_result claim_take(const char *sidecar, const char *slug, int *fd,
                               struct failure *failure);
@@ -31,7 +31,7 @@ enum bottle_result claim_take(const char *sidecar, const char *slug, int *fd,
 struct holder {
     pid_t pid;
     int process_fd;      /* pidfd_open(2) */
-    json_object *record; /* what it was started with */
+    json_object *record; /* from its environment */
 };
 
 void holder_clear(struct holder *holder);
@@ -39,8 +39,8 @@ void holder_clear(struct holder *holder);
 #define CLEANUP_HOLDER __attribute__((cleanup(holder_clear)))
 
 /*
- * Finds the process of this user that runs under the target, of whichever network namespace in this PID
- * namespace.  BOTTLE_NOT_FOUND: there is none, or it is just being started.
+ * Finds this user's process of that target, in any network namespace but this PID namespace only.
+ * BOTTLE_NOT_FOUND: there is none, or it is just being started.
  */
 enum bottle_result claim_find(const char *sidecar, const struct target *target,
                               struct holder *holder, struct failure *failure);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* host_log.c: see host_log.h.  The text is made as safe as a failure's. */
+/* host_log.c: see host_log.h.  The text is made safe to print, as a failure's message. */
 #include "common/sidecar/host_log.h"
 
 #include "common/text/failure.h"

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* host_log.h: saying something to the host, through its callback (bottle/sidecar.h). */
+/* host_log.h: logging through the host's callback (bottle/sidecar.h). */
 #ifndef SIDECAR_HOST_LOG_H
 #define SIDECAR_HOST_LOG_H
 
 #include <bottle/sidecar.h>
 
-/* host may be NULL, and may have no callback; it was checked (arguments.h). */
+/* Does nothing if host, or its callback, is NULL.  host: checked by arguments_check() */
 void host_log(const struct bottle_host *host, enum bottle_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* options.c: see options.h.  Which keys there are is the backend's to know (json_check_keys). */
+/* options.c: see options.h.  The backend checks which keys there are (json_check_keys()). */
 #include "common/sidecar/options.h"
 
 #include "common/text/json_reader.h"

@@ -2,7 +2,7 @@
 /*
  * plan_members.c: see plan_members.h.
  *
- * Between prepare and start the plan is in the launcher's hands, and start trusts none of it.
+ * Between prepare and start the launcher has the plan, so start does not trust it.
  */
 #include "common/sidecar/plan_members.h"
 
@@ -65,7 +65,7 @@ enum bottle_result plan_read_network(const struct json_reader *reader, const cha
     return *network ? BOTTLE_OK : json_out_of_memory(reader);
 }
 
-/* malloc'ed; NULL when memory ran out. */
+/* malloc'ed; NULL: out of memory. */
 static char *join_path(const char *directory, const char *file)
 {
     return text_format("%s%s%s", directory, strcmp(directory, "/") == 0 ? "" : "/", file);

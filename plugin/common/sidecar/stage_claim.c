@@ -2,9 +2,10 @@
 /*
  * stage_claim.c: see stage_claim.h.
  *
- * The claim is a file with the slug.  It is written under a temporary name and gets its own by link(2), which
- * fails where there is one: so it is never seen half, and of two slugs at the same time one is refused.
- * Whoever may look into the stage dir may read it: another user than the one who prepared can start.
+ * The claim is a file that contains the slug.  It is written under a temporary name and then gets its name with
+ * link(2), which fails if the name exists: so nobody sees a partial claim, and of two slugs that claim
+ * the directory at once, one is refused.  The file is readable by all, as start may run as another user than
+ * prepare.
  */
 #include "common/sidecar/stage_claim.h"
 
@@ -31,7 +32,7 @@ static enum bottle_result fail_claim(const char *stage_path, const char *what,
                        EXCERPT(stage_path), what, STAGE_CLAIM_FILE, limit_error(errno, text));
 }
 
-/* 1: it is there; 0: it is not; -1, with errno set: it cannot be read. */
+/* Returns 1: there is a claim; 0: there is none; -1, with errno set: it cannot be read. */
 static int read_claim(int stage_fd, char holder[SLUG_SIZE + 1])
 {
     CLEANUP_FD int fd =
@@ -47,7 +48,7 @@ static int read_claim(int stage_fd, char holder[SLUG_SIZE + 1])
     return 1;
 }
 
-/* File systems without links: whoever comes last has it. */
+/* On a file system without hard links it is renamed instead; there the last of two claims wins. */
 static int name_claim(int stage_fd, const char *temporary)
 {
     if (linkat(stage_fd, temporary, stage_fd, STAGE_CLAIM_FILE, 0) == 0 || errno == EEXIST)
@@ -57,7 +58,7 @@ static int name_claim(int stage_fd, const char *temporary)
                : -1;
 }
 
-/* False with errno set.  Where there is one by now, it stays. */
+/* True also if there is a claim by now, which is kept.  False, with errno set, on failure. */
 static bool write_claim(int stage_fd, const char *slug, uint64_t number)
 {
     char temporary[64], line[SLUG_SIZE + 1];
@@ -89,7 +90,7 @@ static enum bottle_result check_holder(const char *stage_path, const char *slug,
         EXCERPT(stage_path), holder, slug, holder, STAGE_CLAIM_FILE);
 }
 
-/* @there: out: anybody has it */
+/* there: out: whether there is a claim */
 static enum bottle_result check_claim(int stage_fd, const char *stage_path, const char *slug,
                                       bool *there, struct failure *failure)
 {
@@ -131,5 +132,6 @@ enum bottle_result stage_claim_check(int stage_fd, const char *stage_path, const
 
 void stage_claim_undo(int stage_fd)
 {
-    (void)unlinkat(stage_fd, STAGE_CLAIM_FILE, 0); /* if it stays, it is the same slug's still */
+    (void)unlinkat(stage_fd, STAGE_CLAIM_FILE,
+                   0); /* a claim that cannot be removed is still the slug's own */
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stage_claim.h: a stage directory belongs to one slug.
+ * stage_claim.h: the claim of a slug on a stage directory.
  *
- * The files in it lead one agent to one gate, so a second slug there would change what the first one's agent
- * uses.  Sidecars of one slug share the directory.  It stays that slug's until the launcher removes it, or
- * what is in it: nobody can tell from the files whether a gate still runs.
+ * The files in a stage directory belong to one agent, so a second slug must not overwrite them.  The sidecars of
+ * one slug share the directory.  It is claimed until the launcher removes it or its files, because the files do
+ * not tell whether a gate still runs.
  */
 #ifndef SIDECAR_STAGE_CLAIM_H
 #define SIDECAR_STAGE_CLAIM_H
@@ -16,18 +16,18 @@
 #define STAGE_CLAIM_FILE ".slug"
 
 /*
- * Takes the directory for the slug, or finds that it is the slug's; for prepare.  BOTTLE_CONFLICT: it is
- * another's.
- * @made: out: it was nobody's before
+ * For prepare: claims the directory for the slug, unless that has claimed it already.  BOTTLE_CONFLICT: another slug
+ * has claimed it.
+ * @made: out: this call made the claim
  */
 enum bottle_result stage_claim_take(int stage_fd, const char *stage_path, const char *slug,
                                     bool *made, struct failure *failure);
 
-/* For start.  A directory that an earlier version prepared is nobody's. */
+/* For start: BOTTLE_CONFLICT as above; a directory without a claim, prepared by an earlier version, is accepted. */
 enum bottle_result stage_claim_check(int stage_fd, const char *stage_path, const char *slug,
                                      struct failure *failure);
 
-/* For who failed after it made the claim. */
+/* Removes the claim, for a caller that made it and then failed. */
 void stage_claim_undo(int stage_fd);
 
 #endif

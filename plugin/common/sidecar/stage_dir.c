@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stage_dir.c: files in a stage directory, written by name in the directory, complete or not at
- * all.
+ * stage_dir.c: see stage_dir.h.
  *
- * Opening looks at the path itself first (O_PATH | O_NOFOLLOW), so that a symlink is seen as one,
- * and goes on from that descriptor.  A slash or "/." at the end would make the kernel follow the
- * symlink: they are dropped.
+ * The path is opened with O_PATH | O_NOFOLLOW, so that a symlink is detected, and the rest is done by that
+ * descriptor.  A slash or "/." at the end would make the kernel follow a symlink, so they are removed.
  *
  * Writing has three steps:
- *   1. Every file is written under a temporary name.  Most errors (a full disk, a directory in the
- * way) come here, when nothing of it shows yet.
- *   2. Every file is renamed into place.  What was there before gets a second name just before
- * that.
- *   3. Temporary and second names are removed.
- * If step 2 fails half-way, what was renamed is undone: the previous file gets its name back, or
- * the name is removed where there was none.  Two writers at once do not hurt each other: each file
- * is wholly that of one of them.
+ *   1. Every file is written under a temporary name.  Most errors, such as a full disk or a directory of that
+ *      name, are found here, while no file has been changed.
+ *   2. Every file is renamed to its name.  Just before that, the file that had the name gets a second one.
+ *   3. The temporary and second names are removed.
+ * If step 2 fails, the files that were renamed are restored from their second names, or removed if there was no
+ * previous file.  Of two concurrent writers, each file is entirely that of one of them.
  */
 #include "common/sidecar/stage_dir.h"
 
@@ -35,7 +31,6 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
-/* Fits the name of any regular file with the temporary name's additions. */
 #define NAME_SIZE (NAME_MAX + 1)
 
 static const char *kind_of(mode_t mode)
@@ -56,7 +51,7 @@ static const char *kind_of(mode_t mode)
     }
 }
 
-/* The path without what follows its last component; NULL when memory ran out. */
+/* The path without slashes and "/." at its end; malloc'ed; NULL: out of memory. */
 static char *trim_path(const char *path)
 {
     size_t length = strlen(path);
@@ -83,7 +78,7 @@ static enum bottle_result check_path(const char *path, struct failure *failure)
     return BOTTLE_OK;
 }
 
-/* Refuses a directory where somebody but root and this user could make, replace or remove files. */
+/* Refuses a directory in which others than root and this user could create, replace or remove files. */
 static enum bottle_result check_directory(int path_fd, const char *path, struct stat *directory,
                                           struct failure *failure)
 {
@@ -109,7 +104,7 @@ static enum bottle_result check_directory(int path_fd, const char *path, struct 
     return BOTTLE_OK;
 }
 
-/* Finds the absolute path of the directory that was opened. */
+/* Finds the absolute path, and checks that it leads to the directory that was opened. */
 static enum bottle_result resolve(const char *path, const struct stat *directory, char **absolute,
                                   struct failure *failure)
 {
@@ -171,12 +166,12 @@ enum bottle_result stage_dir_open(const char *path, int *fd, char **absolute,
     return BOTTLE_OK;
 }
 
-/* What has been done for one file so far. */
+/* The state of writing one file. */
 struct pending {
     const struct stage_file *file;
-    char temporary[NAME_SIZE]; /* its text under another name; "" if there is none */
-    char previous[NAME_SIZE];  /* second name of the file it replaces; "" if there is none */
-    bool in_place;             /* renamed: file->name is the new text */
+    char temporary[NAME_SIZE]; /* the temporary name; "": none */
+    char previous[NAME_SIZE];  /* the second name of the file that it replaces; "": none */
+    bool in_place;             /* the new file has been renamed to file->name */
 };
 
 struct stage {
@@ -270,8 +265,8 @@ static enum bottle_result put_in_place(const struct stage *stage, struct pending
 }
 
 /*
- * The failure that led here is the one to report; should the way back fail too, the previous file
- * is kept under its second name.
+ * Errors are ignored, as the caller reports the failure that led here; the previous file is then kept under
+ * its second name.
  */
 static void undo(const struct stage *stage, struct pending *pending)
 {
@@ -287,7 +282,7 @@ static void undo(const struct stage *stage, struct pending *pending)
     pending->previous[0] = '\0';
 }
 
-/* The names are ours alone; if one cannot be removed, a hidden file stays and harms nothing. */
+/* Errors are ignored: a hidden file that remains does no harm. */
 static void remove_hidden(const struct stage *stage, const struct pending *pending)
 {
     if (pending->temporary[0] != '\0')

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* As much of what an interface may be called as resolvers and people write. */
+/* A name or number of an interface; stricter than the kernel. */
 static bool is_zone(const char *text)
 {
     size_t length =

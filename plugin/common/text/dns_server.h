@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dns_server.h: the text of a DNS server, as the start option dns_servers and resolv.conf(5) have it:
+ * dns_server.h: a DNS server as text, in the form of the start option dns_servers and of resolv.conf(5):
  *
  *     127.0.0.1    127.0.0.1:5353    ::1    [::1]:5353    fe80::1%eth0    [fe80::1%eth0]:5353
  */
@@ -21,12 +21,12 @@ struct dns_server {
         struct in_addr v4;
         struct in6_addr v6;
     } address;
-    /* The interface behind which an address of one link is (RFC 4007), its name or its number. */
-    char zone[IF_NAMESIZE]; /* empty: none */
+    char zone
+        [IF_NAMESIZE]; /* the interface of a link-local address (RFC 4007), by name or number; "": none */
     uint16_t port;
 };
 
-/* False unless text is one; a link-local address is none without its zone. */
+/* False: text is not a DNS server; a link-local address must have a zone. */
 bool dns_server_read(const char *text, struct dns_server *server);
 
 bool dns_server_is(const struct dns_server *server, const struct dns_server *other);

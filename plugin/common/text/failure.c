@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * failure.c: messages that stay one harmless line, whatever value they quote.
+ * failure.c: see failure.h.
  *
- * The text is formatted first and made safe afterwards, so no caller can forget to.
+ * A message is formatted first and made safe afterwards, so no caller needs to escape the values in it.
  */
 #include "common/text/failure.h"
 
@@ -15,7 +15,7 @@
 
 void failure_format(struct failure *failure, const char *format, ...)
 {
-    /* Twice the room, so that a character that is cut at its end never reaches the message. */
+    /* Longer than a message, so that a UTF-8 sequence that is cut at the end of this never gets into one. */
     char text[2 * FAILURE_MESSAGE_SIZE];
     int error = errno;
     va_list arguments;

@@ -23,20 +23,20 @@ struct failure {
 };
 
 /*
- * Sets the message and is the result: failure_set(failure, result, format, …).  Harmful characters and
- * invalid UTF-8 that come in through the arguments are written as \xNN (utf8.h), so that a hostile value
- * stays one harmless line.  A macro, so that the caller itself, and an analyzer of it, sees the result.
+ * failure_set(failure, result, format, …) sets the message; its value is result.  Harmful characters and invalid
+ * UTF-8 in the arguments are written as \xNN (utf8.h), so that a message is always one line that is safe to
+ * print.  It is a macro so that the compiler and analyzers see the value in the caller.
  */
 #define failure_set(failure, result, ...) (failure_format((failure), __VA_ARGS__), (result))
 
-/* Keeps errno, of which the result may be made. */
+/* Keeps errno, so that the caller can derive the result from it. */
 void failure_format(struct failure *failure, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* The result that fits an errno value: EACCES and EPERM are denied, EADDRINUSE is a conflict, and so on. */
+/* The result for an errno value: BOTTLE_DENIED for EACCES and EPERM, BOTTLE_CONFLICT for EADDRINUSE, and so on. */
 enum bottle_result result_of_errno(int error);
 
-/* The result of a refusal that another build sent; BOTTLE_INTERNAL if this one has no such failure. */
+/* The result that another build of the plugin sent as a number; BOTTLE_INTERNAL if this build does not know it. */
 enum bottle_result result_of_refusal(int32_t number);
 
 #endif

@@ -32,8 +32,7 @@ static bool is_ip_address(const char *text)
     return inet_pton(AF_INET, text, &addr) == 1 || inet_pton(AF_INET6, text, &addr) == 1;
 }
 
-/* inet_aton(3), and with it every resolver, takes "127.1", "0x7f.1" and "2130706433" for addresses.
- */
+/* inet_aton(3), and so every resolver, reads "127.1", "0x7f.1" and "2130706433" as addresses. */
 static bool looks_like_number(const char *label)
 {
     return label[strspn(label, DIGITS)] == '\0' || strncasecmp(label, "0x", 2) == 0;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * grammar.h: what the values that every sidecar has may look like.
+ * grammar.h: the grammars of the values that every sidecar has.
  *
- * A value that fits is safe as it is in a shell script, a configuration file, a file name, a container's
- * name.  One that does not is refused; nothing is ever quoted or escaped.  Letters and digits are
- * ASCII's, whatever the locale.  Each function is true only for a whole, non-empty value.
+ * A value that matches can be written as it is into a shell script, a configuration file, a file's or a
+ * container's name.  Any other is refused; values are never quoted or escaped.  Letters and digits are those
+ * of ASCII, in any locale.  Each function is true if the whole text matches; none matches "".
  */
 #ifndef SIDECAR_GRAMMAR_H
 #define SIDECAR_GRAMMAR_H
@@ -22,7 +22,7 @@
 #define SLUG_SIZE 41  /* with NUL */
 #define HOST_SIZE 254 /* RFC 1035 §2.3.4, with NUL */
 
-/* One character of first, then any number of rest; size - 1 characters at most. */
+/* One character of first, then any number of characters of rest; at most size - 1 in all. */
 bool grammar_word(const char *text, const char *first, const char *rest, size_t size);
 
 bool grammar_slug(const char *text); /* [a-z0-9][a-z0-9-]{0,39} */
@@ -30,12 +30,12 @@ bool grammar_slug(const char *text); /* [a-z0-9][a-z0-9-]{0,39} */
 bool grammar_dns_name(const char *text);
 bool grammar_hostname(const char *text); /* a DNS name, or an IPv4 or IPv6 address */
 
-/* An IP address that only this machine has: not the wildcard, which would listen on every interface. */
+/* An IP address to listen on: not the wildcard, multicast, link-local or IPv4-mapped. */
 bool grammar_listen_address(const char *text);
 
 void make_lower_case(char *text);
 
-/* The slug of a bottle_prepare, copied; a message for what is none. */
+/* Checks and copies the slug of a bottle_prepare. */
 enum bottle_result slug_take(const char *slug, char taken[SLUG_SIZE], struct failure *failure);
 
 #endif

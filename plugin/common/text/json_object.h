@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * json_object.h: reading and building JSON objects, where every step may lack a member or memory.
+ * json_object.h: reading and building JSON objects with few checks in the caller.
  *
- * The readers take NULL for an object and give NULL, or "", for what is not there.  The builders take
- * what they are given over, also when they fail, and fail when they are given NULL; so a whole object
- * can be built in one condition.
+ * The readers accept NULL as an object, and return NULL or "" for an absent member.  The builders own what
+ * they are given, even on failure, and fail if they are given NULL.  So a whole object can be built in one
+ * condition.
  */
 #ifndef SIDECAR_JSON_OBJECT_H
 #define SIDECAR_JSON_OBJECT_H
@@ -12,11 +12,11 @@
 #include <json-c/json.h>
 #include <stdbool.h>
 
-/* Both live as long as object.  Values that are no strings have the text of their JSON. */
+/* The results are valid as long as object.  The text of a value other than a string is its JSON text. */
 json_object *object_member(json_object *object, const char *key);
 const char *object_text(json_object *object, const char *key);
 
-/* False when memory ran out. */
+/* False: out of memory. */
 bool object_add(json_object *object, const char *key, json_object *value);
 bool object_add_text(json_object *object, const char *key, const char *text);
 bool array_add(json_object *array, json_object *value);

@@ -15,7 +15,7 @@ const char *json_shown(json_object *value)
     const char *text = json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN |
                                                                  JSON_C_TO_STRING_NOSLASHESCAPE);
 
-    return !text ? "" : text;
+    return text ? text : "";
 }
 
 enum bottle_result json_refuse(const struct json_reader *reader, const char *key,
@@ -46,7 +46,7 @@ enum bottle_result json_read(const struct json_reader *reader, const char *key, 
                        reader->where, key, EXCERPT(json_shown(*value)), json_type_to_name(type));
 }
 
-/* Whether a number with a fraction or an exponent is an integer from minimum to maximum all the same. */
+/* Whether a number with a fraction or an exponent equals an integer from minimum to maximum. */
 static bool is_integral(json_object *value, int64_t minimum, int64_t maximum, int64_t *number)
 {
     const double exact = (double)((int64_t)1 << 53); /* below it, every integer is a double */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* json_reader.h: a JSON object that is read key by key, and what a message says of a value in it. */
+/* json_reader.h: reading a JSON object key by key, with messages that name the key and its value. */
 #ifndef SIDECAR_JSON_READER_H
 #define SIDECAR_JSON_READER_H
 
@@ -16,39 +16,39 @@ struct json_reader {
     struct failure *failure;
 };
 
-/* A value as JSON text, for a message; "" when memory ran out.  Lives as long as the value. */
+/* A value as JSON text, for a message; valid as long as the value; "": out of memory. */
 const char *json_shown(json_object *value);
 
-/* BOTTLE_INVALID: the value of key is wrong for the reason, which follows key and value. */
+/* BOTTLE_INVALID, with the message "WHERE: KEY VALUE REASON". */
 enum bottle_result json_refuse(const struct json_reader *reader, const char *key,
                                const char *reason);
 
-/* The value of a key that must be there, of that type; it lives as long as the object. */
+/* Reads the value of a required key, which must be of that type; it is valid as long as the object. */
 enum bottle_result json_read(const struct json_reader *reader, const char *key, json_type type,
                              json_object **value);
 
 #define JSON_FAULT_SIZE 96
 
 /*
- * What is wrong with a value that must be an integer from minimum to maximum, to follow the key and the value
- * in a message; NULL if nothing is.
- * @fault: room for it
+ * Checks a value that must be an integer from minimum to maximum.  Returns NULL, or a text that says what is
+ * wrong, to follow the key and the value in a message.
+ * @fault: the buffer of the text
  *
- * 22.0, 2.2e1 and "22" are refused, with the 22 that they may have been: a program that decodes all numbers to
- * floating point writes 22 as 22.0.
+ * 22.0, 2.2e1 and "22" are refused, and the text suggests 22: a program that holds all numbers as floating point
+ * may write 22 as 22.0.
  */
 const char *json_integer_fault(json_object *value, int64_t minimum, int64_t maximum,
                                char fault[JSON_FAULT_SIZE]);
 
-/* The integer of a key that must be there. */
+/* Reads the integer of a required key. */
 enum bottle_result json_read_integer(const struct json_reader *reader, const char *key,
                                      int64_t minimum, int64_t maximum, int64_t *number);
 
-/* The text of a key that must be there and match the grammar; it lives as long as the object. */
+/* Reads the string of a required key, which must match the grammar; it is valid as long as the object. */
 enum bottle_result json_read_text(const struct json_reader *reader, const char *key,
                                   bool (*grammar)(const char *), const char **text);
 
-/* The same, copied into a buffer of size bytes; or malloc'ed. */
+/* The same, copied into a buffer of size bytes, or malloc'ed. */
 enum bottle_result json_copy_text(const struct json_reader *reader, const char *key,
                                   bool (*grammar)(const char *), char *to, size_t size);
 enum bottle_result json_duplicate_text(const struct json_reader *reader, const char *key,

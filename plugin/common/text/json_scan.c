@@ -33,7 +33,7 @@ struct scan {
 struct place {
     const struct place *outer; /* NULL for the outermost value */
     const char *key; /* as it is in the text, without its quotes; NULL for an item of an array */
-    int key_len;
+    int key_length;
     size_t index;
     unsigned depth; /* objects and arrays around this value */
 };
@@ -44,22 +44,22 @@ struct place {
 static size_t render_path(const struct place *place, char *path, size_t size)
 {
     size_t used;
-    int len;
+    int length;
 
     if (!place || !place->outer)
         return 0;
     used = render_path(place->outer, path, size);
     if (!place->key)
-        len = snprintf(path + used, size - used, "[%zu]", place->index);
-    else if (place->key_len > PATH_KEY_MAX)
-        len = snprintf(path + used, size - used, ".%.*s…", PATH_KEY_MAX, place->key);
+        length = snprintf(path + used, size - used, "[%zu]", place->index);
+    else if (place->key_length > PATH_KEY_MAX)
+        length = snprintf(path + used, size - used, ".%.*s…", PATH_KEY_MAX, place->key);
     else
-        len = snprintf(path + used, size - used, ".%.*s", place->key_len, place->key);
-    if (len < 0 || (size_t)len >= size - used) {
+        length = snprintf(path + used, size - used, ".%.*s", place->key_length, place->key);
+    if (length < 0 || (size_t)length >= size - used) {
         path[used] = '\0';
         return used;
     }
-    return used + (size_t)len;
+    return used + (size_t)length;
 }
 
 static void find_line(const struct scan *scan, size_t *line, size_t *column)
@@ -85,12 +85,12 @@ refuse(const struct scan *scan, const struct place *place, const char *format, .
     va_list arguments;
 
     va_start(arguments, format);
-    int len = vsnprintf(reason, sizeof reason, format, arguments);
+    int length = vsnprintf(reason, sizeof reason, format, arguments);
     va_end(arguments);
     (void)render_path(place, path, sizeof path);
     find_line(scan, &line, &column);
     return failure_set(scan->failure, BOTTLE_INVALID, "%s%s: line %zu, column %zu: %s", scan->what,
-                       path, line, column, len < 0 ? format : reason);
+                       path, line, column, length < 0 ? format : reason);
 }
 
 /* Something else stands where expected should be. */
@@ -98,11 +98,11 @@ static enum bottle_result refuse_here(const struct scan *scan, const struct plac
                                       const char *expected)
 {
     uint32_t code_point;
-    size_t len = utf8_decode(scan->at, strlen(scan->at) + 1, &code_point);
+    size_t length = utf8_decode(scan->at, strlen(scan->at) + 1, &code_point);
 
     if (*scan->at == '\0')
         return refuse(scan, place, "expected %s, but the text ends", expected);
-    return refuse(scan, place, "expected %s, not \"%.*s\"", expected, len == 0 ? 1 : (int)len,
+    return refuse(scan, place, "expected %s, not \"%.*s\"", expected, length == 0 ? 1 : (int)length,
                   scan->at);
 }
 
@@ -126,9 +126,9 @@ static enum bottle_result scan_literal(struct scan *scan, const struct place *pl
     static const char *const literals[] = {"true", "false", "null"};
 
     for (size_t i = 0; i < sizeof literals / sizeof literals[0]; i++) {
-        size_t len = strlen(literals[i]);
-        if (strncmp(scan->at, literals[i], len) == 0) {
-            scan->at += len;
+        size_t length = strlen(literals[i]);
+        if (strncmp(scan->at, literals[i], length) == 0) {
+            scan->at += length;
             return BOTTLE_OK;
         }
     }
@@ -139,15 +139,15 @@ static enum bottle_result scan_literal(struct scan *scan, const struct place *pl
 static enum bottle_result check_integer_fits(const struct scan *scan, const struct place *place,
                                              const char *number)
 {
-    size_t len = (size_t)(scan->at - number);
+    size_t length = (size_t)(scan->at - number);
 
     errno = 0;
     (void)strtoll(number, NULL, 10);
     if (errno == 0)
         return BOTTLE_OK;
     return refuse(scan, place, "the number %.*s%s does not fit into 64 bits",
-                  len > EXCERPT_BYTES ? EXCERPT_BYTES : (int)len, number,
-                  len > EXCERPT_BYTES ? "…" : "");
+                  length > EXCERPT_BYTES ? EXCERPT_BYTES : (int)length, number,
+                  length > EXCERPT_BYTES ? "…" : "");
 }
 
 static enum bottle_result scan_number(struct scan *scan, const struct place *place)
@@ -190,7 +190,7 @@ static enum bottle_result scan_code_unit(struct scan *scan, const struct place *
     *unit = 0;
     for (int i = 0; i < 4; i++) {
         const char *digit = *scan->at == '\0' ? NULL : strchr(digits, *scan->at);
-        if (digit == NULL)
+        if (!digit)
             return refuse_here(scan, place, "four hexadecimal digits after \\u");
         *unit = *unit << 4 | (unsigned)((digit - digits) % 16);
         scan->at++;
@@ -206,7 +206,7 @@ static enum bottle_result scan_escape(struct scan *scan, const struct place *pla
 
     scan->at++;
     if (*scan->at != 'u') {
-        if (*scan->at == '\0' || strchr("\"\\/bfnrt", *scan->at) == NULL)
+        if (*scan->at == '\0' || !strchr("\"\\/bfnrt", *scan->at))
             return refuse_here(scan, place, "one of \" \\ / b f n r t u after a backslash");
         scan->at++;
         return BOTTLE_OK;
@@ -235,7 +235,7 @@ static enum bottle_result scan_string(struct scan *scan, const struct place *pla
     scan->at++;
     while (*scan->at != '"') {
         uint32_t code_point;
-        size_t len;
+        size_t length;
         if (*scan->at == '\0')
             return refuse(scan, place, "a string is not closed: expected '\"' before the end");
         if (*scan->at == '\\') {
@@ -246,14 +246,14 @@ static enum bottle_result scan_string(struct scan *scan, const struct place *pla
         }
         /* Four bytes are always there to look at, as far as the NUL, which fits into no sequence.
          */
-        len = utf8_decode(scan->at, 4, &code_point);
-        if (len == 0)
+        length = utf8_decode(scan->at, 4, &code_point);
+        if (length == 0)
             return refuse(scan, place, "invalid UTF-8 in a string: byte 0x%02x",
                           (unsigned)(unsigned char)*scan->at);
         if (code_point < 0x20)
             return refuse(scan, place, "control character 0x%02x in a string: write it as \\u%04x",
                           (unsigned)code_point, (unsigned)code_point);
-        scan->at += len;
+        scan->at += length;
     }
     scan->at++;
     return BOTTLE_OK;
@@ -267,9 +267,9 @@ static enum bottle_result add_key(const struct scan *scan, const struct place *p
 {
     json_tokener_reset(scan->tokener);
     CLEANUP_JSON json_object *decoded =
-        json_tokener_parse_ex(scan->tokener, place->key - 1, place->key_len + 2);
+        json_tokener_parse_ex(scan->tokener, place->key - 1, place->key_length + 2);
     const char *key = json_object_get_string(decoded);
-    if (key == NULL)
+    if (!key)
         return failure_set(scan->failure, BOTTLE_INTERNAL, "%s: out of memory", scan->what);
     if (json_object_object_get_ex(keys, key, NULL))
         return refuse(scan, place->outer, "the key \"%s\" is there twice: remove one of them",
@@ -291,7 +291,7 @@ static enum bottle_result scan_member(struct scan *scan, const struct place *obj
     result = scan_string(scan, object);
     if (result != BOTTLE_OK)
         return result;
-    place.key_len = (int)(scan->at - 1 - place.key);
+    place.key_length = (int)(scan->at - 1 - place.key);
     result = add_key(scan, &place, keys);
     if (result != BOTTLE_OK)
         return result;
@@ -307,7 +307,7 @@ static enum bottle_result scan_object(struct scan *scan, const struct place *pla
     CLEANUP_JSON json_object *keys = json_object_new_object();
     enum bottle_result result;
 
-    if (keys == NULL)
+    if (!keys)
         return failure_set(scan->failure, BOTTLE_INTERNAL, "%s: out of memory", scan->what);
     scan->at++;
     skip_space(scan);

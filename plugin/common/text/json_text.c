@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * json_text.c: JSON text from outside, taken strictly.
+ * json_text.c: see json_text.h.
  *
- * json-c builds the object, but it is a poor judge of the text: even with JSON_TOKENER_STRICT,
- * version 0.16 takes NaN, Infinity, -01, 1., keys in single quotes, control characters in strings,
+ * json-c builds the object, but it accepts too much: even with JSON_TOKENER_STRICT, version 0.16 takes NaN, Infinity, -01, 1., keys in single quotes, control characters in strings,
  * half a surrogate pair and overlong UTF-8, turns a number that is too large into the largest there
- * is, and lets the last of two equal keys win.  So the text is read twice: json_scan.c refuses all that, and then
- * json-c parses what is known to be good, without its strict mode: that adds
- * nothing, and version 0.18's refuses every character beyond ASCII.
+ * is, and lets the last of two equal keys win.  So the text is read twice: json_scan.c refuses all that, and then json-c
+ * parses what is known to be valid, without its strict mode, which adds nothing then, and in version 0.18
+ * refuses every character beyond ASCII.
  *
- * What belongs in text/: grammars, JSON, UTF-8, errors and other text, for whoever reads or writes it.  Nothing here
- * knows a sidecar, a file or a process.
+ * In text/ belong grammars, JSON, UTF-8, failures and other text.  What knows a sidecar, a file or a process does
+ * not belong here.
  */
 #include "common/text/json_text.h"
 
@@ -26,36 +25,36 @@
 
 static void cleanup_tokener(json_tokener **tokener)
 {
-    if (*tokener != NULL)
+    if (*tokener)
         json_tokener_free(*tokener);
 }
 
 enum bottle_result json_text_parse(const char *what, const char *text, json_object **object,
                                    struct failure *failure)
 {
-    size_t len;
+    size_t length;
     enum bottle_result result;
 
     *object = NULL;
-    if (text == NULL)
+    if (!text)
         return failure_set(failure, BOTTLE_INVALID, "%s: no text given: give a JSON object", what);
-    len = strnlen(text, JSON_TEXT_MAX_BYTES + 1);
-    if (len > JSON_TEXT_MAX_BYTES)
+    length = strnlen(text, JSON_TEXT_MAX_BYTES + 1);
+    if (length > JSON_TEXT_MAX_BYTES)
         return failure_set(failure, BOTTLE_INVALID, "%s: longer than %zu bytes: shorten it", what,
                            JSON_TEXT_MAX_BYTES);
 
     /* json-c counts the scalars inside the innermost array as one level more. */
     __attribute__((cleanup(cleanup_tokener))) json_tokener *tokener =
         json_tokener_new_ex(JSON_TEXT_MAX_DEPTH + 1);
-    if (tokener == NULL)
+    if (!tokener)
         return failure_set(failure, BOTTLE_INTERNAL, "%s: out of memory", what);
 
     result = json_scan(what, text, tokener, failure);
     if (result != BOTTLE_OK)
         return result;
     json_tokener_reset(tokener);
-    *object = json_tokener_parse_ex(tokener, text, (int)len);
-    if (*object == NULL)
+    *object = json_tokener_parse_ex(tokener, text, (int)length);
+    if (!*object)
         return failure_set(failure, BOTTLE_INTERNAL, "%s: json-c could not build it: %s", what,
                            json_tokener_error_desc(json_tokener_get_error(tokener)));
     return BOTTLE_OK;
@@ -64,7 +63,7 @@ enum bottle_result json_text_parse(const char *what, const char *text, json_obje
 static const char *const *find_key(const char *const *keys, const char *key,
                                    int (*compare)(const char *, const char *))
 {
-    while (*keys != NULL && compare(*keys, key) != 0)
+    while (*keys && compare(*keys, key) != 0)
         keys++;
     return keys;
 }
@@ -76,14 +75,14 @@ static enum bottle_result refuse_key(const char *where, const char *key, const c
     size_t used = 0;
     const char *meant = *find_key(keys, key, strcasecmp);
 
-    if (meant != NULL)
+    if (meant)
         return failure_set(failure, BOTTLE_INVALID, "%s: unknown key \"%s\": did you mean \"%s\"?",
                            where, EXCERPT(key), meant);
-    for (size_t i = 0; keys[i] != NULL; i++) {
-        int len = snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : ", ", keys[i]);
-        if (len < 0 || (size_t)len >= sizeof list - used)
+    for (size_t i = 0; keys[i]; i++) {
+        int length = snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : ", ", keys[i]);
+        if (length < 0 || (size_t)length >= sizeof list - used)
             break;
-        used += (size_t)len;
+        used += (size_t)length;
     }
     return failure_set(failure, BOTTLE_INVALID, "%s: unknown key \"%s\": the keys are %s", where,
                        EXCERPT(key), used == 0 ? "none" : list);
@@ -97,7 +96,7 @@ enum bottle_result json_check_keys(json_object *object, const char *where, const
 
     for (; !json_object_iter_equal(&member, &end); json_object_iter_next(&member)) {
         const char *key = json_object_iter_peek_name(&member);
-        if (*find_key(keys, key, strcmp) == NULL)
+        if (!*find_key(keys, key, strcmp))
             return refuse_key(where, key, keys, failure);
     }
     return BOTTLE_OK;

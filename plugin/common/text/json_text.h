@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * json_text.h: JSON text from outside, taken strictly.
+ * json_text.h: strict parsing of JSON text from outside.
  *
- * json-c parses; this adds what it lets pass: duplicate keys, NUL inside strings, text after the value.
+ * It refuses what json-c accepts although it is invalid or ambiguous: see below and json_text.c.
  */
 #ifndef SIDECAR_JSON_TEXT_H
 #define SIDECAR_JSON_TEXT_H
@@ -20,9 +20,9 @@
  * Parses one JSON object.
  * @what:   what the text is, for the message: "bottle", "plan", "start options"
  * @text:   NUL-terminated; NULL is an error
- * @object: out: give it back with json_object_put(); NULL on failure
+ * @object: out: to be released with json_object_put(); NULL on failure
  *
- * BOTTLE_INVALID, with place and reason, for: more than JSON_TEXT_MAX_BYTES, no valid JSON (RFC 8259,
+ * BOTTLE_INVALID, with the position and the reason, for: more than JSON_TEXT_MAX_BYTES, no valid JSON (RFC 8259,
  * UTF-8 checked), not an object, deeper than JSON_TEXT_MAX_DEPTH, a key twice in one object (after
  * escapes are resolved), a NUL (\u0000) in a key or string, trailing text.
  */

@@ -8,7 +8,7 @@ bool text_open(struct text *text)
 {
     text->buffer = NULL;
     text->stream = open_memstream(&text->buffer, &text->length);
-    return text->stream != NULL;
+    return text->stream;
 }
 
 char *text_close(struct text *text)

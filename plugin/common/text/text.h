@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* text.h: text in memory: written piece by piece, or formatted at once. */
+/* text.h: building text in memory, piece by piece or at once. */
 #ifndef SIDECAR_TEXT_H
 #define SIDECAR_TEXT_H
 
@@ -8,20 +8,20 @@
 #include <stdio.h>
 
 struct text {
-    FILE *stream; /* to write to; what fails there, text_close tells */
+    FILE *stream; /* to write to; text_close() reports errors */
     char *buffer;
     size_t length;
 };
 
-/* False when memory ran out; then there is nothing to close. */
+/* False: out of memory; then text_close() must not be called. */
 bool text_open(struct text *text);
 
-/* What was written; malloc'ed; NULL if anything did not fit into memory. */
+/* Returns what was written, malloc'ed; NULL: out of memory. */
 char *text_close(struct text *text);
 
 /*
- * As printf(3) would write it; malloc'ed; NULL when memory ran out.  In place of asprintf(3), which may leave its
- * result undefined then.
+ * Formats as printf(3) does; malloc'ed; NULL: out of memory, in which case asprintf(3) would leave its result
+ * undefined.
  */
 char *text_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 char *text_format_arguments(const char *format, va_list arguments)

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * utf8.c: decodes one UTF-8 sequence, cuts text between two of them, and escapes what is harmful.
+ * utf8.c: see utf8.h.
  *
- * The C library's own decoders follow the locale of the process, which is the launcher's and
- * unknown.
+ * The C library's decoders depend on the locale, which is the host's.
  */
 #include "common/text/utf8.h"
 
@@ -13,7 +12,7 @@
 size_t utf8_decode(const char *text, size_t length, uint32_t *code_point)
 {
     static const uint32_t lowest[] = {0, 0, 0x80, 0x800,
-                                      0x10000}; /* by length: below it is overlong */
+                                      0x10000}; /* by length; anything lower is overlong */
     const unsigned char *bytes = (const unsigned char *)text;
     uint32_t value = bytes[0];
     size_t sequence;

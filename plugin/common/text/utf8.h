@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * utf8.h: UTF-8 from outside: which bytes are a character, and how much of a value a message shows.
+ * utf8.h: decoding UTF-8 from outside, and making text safe and short enough for a message.
  */
 #ifndef SIDECAR_UTF8_H
 #define SIDECAR_UTF8_H
@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 /*
- * The character at the start of text.
+ * Decodes the character at the start of text.
  * @length:     bytes that may be read, at least 1
  * @code_point: out: the character, if the sequence is valid
  * Returns the length of the sequence in bytes, 1 to 4, or 0 if it is not valid UTF-8 (RFC 3629 §3:
@@ -22,14 +22,14 @@ size_t utf8_decode(const char *text, size_t length, uint32_t *code_point);
 bool is_control(uint32_t code_point);
 
 /*
- * Control characters, and those that end the line or change the direction of the text around them (UAX #9, and
- * U+2028, U+2029): a terminal that gets one shows something else than was written.
+ * Control characters, and those that end the line (U+2028, U+2029) or change the direction of the text around
+ * them (UAX #9).  With them a terminal may show something else than was written.
  */
 bool is_harmful(uint32_t code_point);
 
 /*
- * Copies text into a buffer of size bytes so that it is one harmless line: harmful characters and bytes that
- * are no UTF-8 become \xNN.  What does not fit is cut, between two characters.
+ * Copies text into a buffer of size bytes, with harmful characters and bytes of invalid UTF-8 written as \xNN.
+ * Longer text is cut between two characters.
  */
 void copy_harmless(char *to, size_t size, const char *text);
 
@@ -40,13 +40,12 @@ struct excerpt {
 };
 
 /*
- * The start of value, so that one long value does not push the rest of a message out: EXCERPT_BYTES
- * at most, followed by "…" if anything was cut.  Returns excerpt->text.
+ * Copies at most EXCERPT_BYTES of value, followed by "…" if it was cut, so that a long value leaves room for
+ * the rest of a message.  Returns excerpt->text.
  */
 const char *excerpt_of(struct excerpt *excerpt, const char *value);
 
-/* An excerpt that lives as long as the enclosing block: failure_set(…, "… %s …", EXCERPT(value)).
- */
+/* An excerpt, valid until the end of the enclosing block: failure_set(…, "… %s …", EXCERPT(value)). */
 #define EXCERPT(value) excerpt_of(&(struct excerpt){{0}}, (value))
 
 #endif
