@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * control_command.c: see control_command.h.  The talking is the plugin's control_client.c; this reads
- * the arguments and prints the answer.
+ * control_command.c: see control_command.h.  It reads the arguments and prints the answer;
+ * wire/control_client.c does the rest.
  */
 #include "relay/control_command.h"
 

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * main.c: the relay, the program that moves the bytes.
+ * main.c: the relay, the program that forwards the connections.
  *
- * One process, one thread, one loop; and one that opens two files for it (dial/dns_opener.c).  ssh_gate.so carries
+ * It is one process with one thread and one event loop; a second process opens two files for it (dial/dns_opener.c).  ssh_gate.so carries
  * this program inside itself and starts it with a socket as descriptor SETUP_FD, over which the config comes
  * (wire/setup_reply.h), or in a container with the config as arguments (wire/command_line.h).  Then:
  *
  *   setup/   all that runs before the sandbox closes; setup.c has the order
- *   serve/   what a peer's bytes reach: lifecycle.c has the turns of the loop, listener.c accepts, connection.c ties
- *            two sockets together, flow.c moves the bytes, limits.c refuses, control.c answers the plugin
+ *   serve/   what a peer's bytes reach: lifecycle.c runs the loop, listener.c accepts, connection.c joins two
+ *            sockets, flow.c moves the bytes, limits.c refuses, control.c answers the plugin
  *   dial/    names and connecting (dialler.h)
  *   base/    the loop, the event log, addresses, pipes: nothing there knows a connection
  *
- * What belongs in relay/: that program, and nothing that the plugin links.  Calls and includes go down this list, never
- * up, and from all of it to wire/ and common/.
+ * In relay/ belongs this program; what the plugin links, too, is in wire/ and common/.  Calls and includes go down the
+ * list above, never up, and from all of it to wire/ and common/.
  */
 #include "relay/base/sanitized.h"
 #include "relay/control_command.h"
@@ -34,15 +34,16 @@
 #include <unistd.h>
 
 /*
- * Signals that the launcher ignores or blocks stay so through execve(2).  Nobody traces the relay from its
- * first step on, and none of the processes that it makes: listen_inside.c says why.
+ * Resets signals, as those that the launcher ignores or blocks stay so across execve(2).  Makes the relay
+ * undumpable, so that nobody can trace it or the processes that it makes; listen_inside.c says why.
  */
 static bool detach_from_launcher(int first_foreign_fd)
 {
     sigset_t none;
 
     for (int number = 1; number < NSIG; number++)
-        (void)signal(number, SIG_DFL); /* not for SIGKILL, SIGSTOP and those the C library keeps */
+        (void)signal(number,
+                     SIG_DFL); /* fails for SIGKILL, SIGSTOP and those the C library reserves */
     if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGHUP, SIG_IGN) == SIG_ERR ||
         signal(SIGXFSZ, SIG_IGN) == SIG_ERR || sigemptyset(&none) ||
         sigprocmask(SIG_SETMASK, &none, NULL) || chdir("/") ||
@@ -54,7 +55,7 @@ static bool detach_from_launcher(int first_foreign_fd)
     return getsid(0) == getpid() || setsid() > 0; /* an engine may have made the session */
 }
 
-/* By set-up socket the only argument is the target, for the process list (wire/process_name.h). */
+/* With a set-up socket the only argument is the target, for the process list (wire/process_name.h). */
 static bool set_up(struct relay *relay, int argc, char **argv)
 {
     struct stat setup;

@@ -20,14 +20,14 @@ socklen_t address_length(const union address *address);
 void address_set_port(union address *address, uint16_t port);
 /* "127.0.0.1:22", "[::1]:22" */
 const char *address_text(const union address *address, char text[ADDRESS_TEXT_SIZE]);
-/* False if text is no literal. */
+/* False: text is not an IP address. */
 bool address_from_literal(const char *text, uint16_t port, union address *address);
-/* Whether a socket is bound to exactly this one. */
+/* Whether the socket is bound to exactly this address. */
 bool address_is_of(int fd, const union address *address);
 /*
- * A socket without delay (Nagle) and with keepalive, which ends a connection whose peer has vanished
- * after two minutes, if nothing was on its way to it (else see vanished.c).  What a listening one accepts
- * inherits both (tcp(7)).  -1 with errno set.
+ * Makes a socket with TCP_NODELAY and keepalive, which ends an idle connection two minutes after its peer has
+ * vanished (see serve/vanished.c for others).  Sockets accepted from a listening one inherit both (tcp(7)).
+ * -1, with errno set, on failure.
  */
 int tcp_socket(int family);
 

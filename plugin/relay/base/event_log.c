@@ -1,23 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * event_log.c: the file or the pipe that events go to, which is what standard error is when the relay starts: a file
- * of the plan's, or the container's log.
+ * event_log.c: see event_log.h.  The log is what standard error is when the relay starts: a file that the plan names, or
+ * the container's log.
  *
  * The lines of one turn of the loop are written together, at its end, or when the next one does not fit.
  *
- * Where the event log is a pipe whose reader has stopped, lines are lost and counted rather than
- * waited for; the next line that can be written says how many.  Where it is a file, only the
- * newest lines are kept when it has reached its limit, so that an agent that connects for ever
- * does not fill the disk.
+ * If the log is a pipe that is full, lines are dropped and counted; the next line that can be written says
+ * how many.  If it is a file that has reached its limit, only the newest lines are kept, so that an agent
+ * that connects for ever does not fill the disk.
  *
- * A relay that was taken over goes on writing to the same file until it has drained.  Appending is
- * whole lines each (O_APPEND).  Only the relay that serves shortens the file, under a lock that the
- * other takes for each of its writes (fcntl(2), F_OFD_SETLK): it neither tears a line nor loses one unseen.
- * Nobody waits for the lock: lines that find it taken are lost and counted, and the file is shortened
- * before later ones.
+ * After a takeover the old relay writes to the same file until it has drained.  Both append whole lines
+ * (O_APPEND).  Only the relay that serves shortens the file, under a lock that the other takes for each
+ * write (fcntl(2), F_OFD_SETLK), so that no line is torn or lost unnoticed.  Nobody waits for the lock: if it
+ * is taken, lines are dropped and counted, or the file is shortened later.
  *
- * What libraries print on standard error would be no event.  So the log moves to another descriptor, and
- * standard error becomes a pipe to the relay itself, which writes an event for what it reads there.
+ * Libraries may print on standard error.  So the log is moved to another descriptor, and standard error
+ * becomes a pipe to the relay itself, which writes what it reads there as an event.
  */
 #include "relay/base/event_log.h"
 
@@ -53,18 +51,18 @@ static void put_time(char text[TIME_SIZE])
     enum { MARCH_OF_YEAR_0 = 719468 }; /* days before 1970 */
     struct timespec now;
 
-    (void)clock_gettime(CLOCK_REALTIME, &now); /* for people; nothing is computed from it */
+    (void)clock_gettime(CLOCK_REALTIME, &now); /* only shown to people */
     int64_t seconds = now.tv_sec > 0 ? now.tv_sec : 0;
     int64_t days = seconds / DAY_S + MARCH_OF_YEAR_0;
     int64_t year = days / DAYS_400_YEARS * 400;
 
     days %= DAYS_400_YEARS;
     int64_t century =
-        days / DAYS_100_YEARS < 4 ? days / DAYS_100_YEARS : 3; /* the last has a day more */
+        days / DAYS_100_YEARS < 4 ? days / DAYS_100_YEARS : 3; /* the last one has one more day */
     days -= century * DAYS_100_YEARS;
     int64_t four = days / DAYS_4_YEARS;
     days -= four * DAYS_4_YEARS;
-    int64_t single = days / 365 < 4 ? days / 365 : 3; /* the last has a day more */
+    int64_t single = days / 365 < 4 ? days / 365 : 3; /* the last one has one more day */
     days -= single * 365;
     year += 100 * century + 4 * four + single;
     int64_t month = (5 * days + 2) / 153; /* from March; five months have 153 days */
@@ -85,7 +83,7 @@ void event_begin(struct json_out *out, char buffer[EVENT_SIZE], const char *even
     char text[TIME_SIZE];
 
     put_time(text);
-    json_out_init(out, buffer, EVENT_SIZE - 1); /* the newline has its place */
+    json_out_init(out, buffer, EVENT_SIZE - 1); /* with room for the newline */
     json_out_begin(out, NULL, '{');
     json_out_string(out, "time", text);
     json_out_string(out, "event", event);
@@ -121,8 +119,8 @@ static off_t keep_newest(struct event_log *log, off_t from)
 }
 
 /*
- * type: F_RDLCK to append, F_WRLCK to shorten, F_UNLCK.  False: another relay has it; does not wait.
- * A file system without locks is no reason to write nothing.
+ * Does not wait; false: another relay has the lock.  On a file system without locks it succeeds.
+ * @type: F_RDLCK to append, F_WRLCK to shorten, F_UNLCK
  */
 static bool lock_file(const struct event_log *log, short type)
 {
@@ -132,9 +130,8 @@ static bool lock_file(const struct event_log *log, short type)
 }
 
 /*
- * Looks at the file each time that half of the limit was written, and leaves at most the other half.
- * pwrite(2) on a file that is open for appending appends, whatever the offset; so that is off
- * meanwhile.
+ * Checks the size whenever half of the limit has been written, and shortens the file to at most half of it.
+ * As pwrite(2) ignores its offset with O_APPEND, that flag is cleared meanwhile.
  */
 static void bound_file(struct event_log *log, size_t next_length)
 {
@@ -146,14 +143,14 @@ static void bound_file(struct event_log *log, size_t next_length)
     if (log->bytes_checked <= (size_t)half)
         return;
     if (!lock_file(log, F_WRLCK))
-        return; /* before the next line then */
+        return; /* tried again before the next line */
     log->bytes_checked = next_length;
     flags = fcntl(log->fd, F_GETFL);
     if (!fstat(log->fd, &file) && file.st_size > half && flags >= 0 &&
         !fcntl(log->fd, F_SETFL, flags & ~O_APPEND)) {
         if (ftruncate(log->fd, keep_newest(log, file.st_size - half)))
             log->lost++;
-        (void)fcntl(log->fd, F_SETFL, flags); /* it took these flags before */
+        (void)fcntl(log->fd, F_SETFL, flags); /* cannot fail: it had these flags before */
     }
     (void)lock_file(log, F_UNLCK);
 }
@@ -180,8 +177,8 @@ static size_t append_to_file(struct event_log *log, const char *lines, size_t le
 }
 
 /*
- * Removes a line of which the disk took only a part, because the next one would continue it; unless another relay
- * has written to the file since.
+ * Removes a partial line, which the next line would otherwise continue; unless another relay has written to the
+ * file since.
  */
 static void take_back(const struct event_log *log, const char *part, size_t length)
 {
@@ -198,7 +195,7 @@ static void take_back(const struct event_log *log, const char *part, size_t leng
     (void)lock_file(log, F_UNLCK);
 }
 
-/* Returns how many of the lines are lost: a full disk takes a part, a pipe all or nothing. */
+/* Returns how many lines are lost.  A full disk takes a part of them, a pipe all or none. */
 static size_t write_lines(struct event_log *log, const char *lines, size_t length)
 {
     size_t written = log->in_file ? append_to_file(log, lines, length) : append(log, lines, length);
@@ -269,7 +266,7 @@ void event_notice(struct event_log *log, const char *event, const char *message)
 
 /* ---- setting up ---- */
 
-/* A file cannot grow beyond RLIMIT_FSIZE, so there the newest lines are kept within that. */
+/* Lowers the limit of the log to RLIMIT_FSIZE, beyond which the file cannot grow. */
 static bool note_file_limit(struct event_log *log)
 {
     struct rlimit limit;
@@ -320,11 +317,11 @@ bool event_log_set_up(struct event_log *log, struct loop *loop)
     struct stat file;
 
     log->in_file = !fstat(log->fd, &file) && S_ISREG(file.st_mode);
-    /* Events must not stall the relay where they go to a pipe or a terminal. */
+    /* A pipe or terminal that is full must not block the relay. */
     if (flags < 0 || fcntl(log->fd, F_SETFL, flags | O_NONBLOCK))
         return false;
     if (log->in_file && !note_file_limit(log))
         return false;
-    /* A sanitizer's report comes as the process ends, when nobody would read the pipe any more. */
+    /* A sanitizer reports when the process ends, and then nobody reads the pipe any more. */
     return SANITIZED || take_standard_error(log, loop);
 }

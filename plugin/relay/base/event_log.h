@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * event_log.h: one JSON object a line for each thing that happens (json_out.h).  Which events there are, serve/events.h
- * says; what each has, ssh_gate(7) ("EVENTS").
+ * event_log.h: the event log: one JSON object a line (json_out.h).  serve/events.h lists the events; ssh_gate(7)
+ * ("EVENTS") describes their members.
  *
- * Writing never waits: a line that cannot be written is counted and told of later.
+ * Writing never blocks.  Lines that cannot be written are counted, and a later line gives their number.
  */
 #ifndef RELAY_EVENT_LOG_H
 #define RELAY_EVENT_LOG_H
@@ -17,20 +17,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define EVENT_SIZE 4000 /* four host names and a message, escaped, fit */
+#define EVENT_SIZE 4000 /* enough for four host names and a message, escaped */
 
 struct event_log {
     int fd;
     int32_t max_bytes;        /* of a file */
     struct io_buffer *buffer; /* for shortening a file */
     bool in_file;             /* not a pipe or a terminal */
-    bool may_shorten;         /* the file: this relay is the one that serves; control.c sets it */
-    bool together;            /* the loop runs; until then each line is written at once */
-    /* The lines of this turn; of so many bytes a pipe takes all or nothing (pipe(7)). */
+    bool may_shorten;         /* this relay serves the slug; set by control.c */
+    bool together;            /* lines are written once a turn; before the loop runs, at once */
+    /* The lines of this turn; at most as many bytes as a pipe takes atomically (pipe(7)). */
     char lines[PIPE_BUF];
     size_t length;
-    uint64_t lost;             /* since the last one that could be written */
-    size_t bytes_checked;      /* written since the size of the file was looked at */
+    uint64_t lost;             /* lines lost since the last one that was written */
+    size_t bytes_checked;      /* written since the size of the file was checked */
     struct watch library_text; /* what libraries print on standard error */
 };
 
@@ -40,11 +40,11 @@ struct event_log {
  */
 bool event_log_set_up(struct event_log *log, struct loop *loop);
 
-/* An event's members go between these two; buffer holds the line meanwhile. */
+/* Begins and ends an event; the caller writes its members in between.  buffer: for the line */
 void event_begin(struct json_out *out, char buffer[EVENT_SIZE], const char *event);
 void event_end(struct event_log *log, struct json_out *out);
 
-/* An event with a message and nothing else. */
+/* An event with a message only. */
 void event_notice(struct event_log *log, const char *event, const char *message);
 
 /* Writes the lines of this turn. */

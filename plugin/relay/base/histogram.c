@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * histogram.c: buckets whose width grows with what they hold.
+ * histogram.c: see histogram.h.  The width of the buckets grows with the durations in them.
  *
  * Below 8 microseconds there is a bucket for each.  From there on each doubling is divided into eight
  * buckets of one width: the highest bit of a duration says which doubling, the three bits after it which
@@ -54,7 +54,7 @@ uint64_t histogram_quantile_us(const struct histogram *histogram, unsigned int p
             break;
     }
     uint64_t longest = longest_of(bucket);
-    /* Of the last bucket only the maximum tells how long they were. */
+    /* The last bucket has no upper bound but the maximum. */
     return bucket == HISTOGRAM_BUCKETS - 1 || longest > histogram->max_us ? histogram->max_us
                                                                           : longest;
 }

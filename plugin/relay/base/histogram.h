@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * histogram.h: how long things took, in a table of fixed size, so that quantiles can be told of any number
- * of them.
+ * histogram.h: counts of durations in a table of fixed size, from which quantiles are computed.
  */
 #ifndef RELAY_HISTOGRAM_H
 #define RELAY_HISTOGRAM_H
@@ -21,7 +20,7 @@ struct histogram {
 void histogram_add(struct histogram *histogram, int64_t duration_us);
 
 /*
- * The duration that so many of 100 do not exceed; 0 if there are none.  Of durations up to 36 minutes it is
+ * The duration that percent of all durations do not exceed; 0: there are none.  Of durations up to 36 minutes it is
  * at most an eighth too high, never too low.
  * @percent: 1 to 100
  */

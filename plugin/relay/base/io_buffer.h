@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * io_buffer.h: the relay's one buffer, for what is read and passed on, or looked through, at once.  It holds nothing
- * between two calls, so whoever needs it borrows it.
+ * io_buffer.h: the relay's only buffer, for data that is processed at once.  Nothing in it outlives a call, so all parts
+ * of the relay share it.
  */
 #ifndef RELAY_IO_BUFFER_H
 #define RELAY_IO_BUFFER_H

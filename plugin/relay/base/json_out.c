@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* json_out.c: RFC 8259 text, one value after the other.  The opening comment of json_out.h says
- * why. */
+/* json_out.c: see json_out.h. */
 #include "relay/base/json_out.h"
 
 #include "common/text/utf8.h"
@@ -22,7 +21,7 @@ static void put(struct json_out *out, const char *text, size_t length)
     out->length += length;
 }
 
-/* The characters at the start of text that stand for themselves; most texts have no others. */
+/* The number of characters at the start of text that need no escaping; usually that is all of them. */
 static size_t plain_length(const char *text)
 {
     size_t length = 0;

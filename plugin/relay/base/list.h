@@ -29,7 +29,7 @@ static inline void list_append(struct list_node *head, struct list_node *node)
     head->previous = node;
 }
 
-/* Also right for a node that is in no list. */
+/* May be called for a node that is in no list. */
 static inline void list_remove(struct list_node *node)
 {
     node->previous->next = node->next;

@@ -2,9 +2,9 @@
 /*
  * loop.c: epoll_wait(2), the functions of what is ready, then the timers that are due.
  *
- * A function that is called here may close any descriptor, also one that is ready later in the
- * same batch.  Its owner keeps the memory of the watch until the batch is over and sets watch.fd
- * to -1; such a watch is passed over.
+ * A function called here may close any descriptor, even one with an event later in the same batch.  Its
+ * owner then sets watch.fd to -1, and keeps the memory of the watch until the batch is over; such a
+ * watch is skipped.
  */
 #include "relay/base/loop.h"
 
@@ -19,8 +19,7 @@ static void read_clock(struct loop *loop)
 {
     struct timespec now;
 
-    (void)clock_gettime(CLOCK_MONOTONIC,
-                        &now); /* cannot fail with this clock and a valid pointer */
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail with this clock */
     loop->now_us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
     loop->now_ms = loop->now_us / 1000;
 }
@@ -56,7 +55,7 @@ int loop_change(struct loop *loop, struct watch *watch, uint32_t events)
 
 void loop_remove(struct loop *loop, struct watch *watch)
 {
-    /* Fails only for a descriptor that is not watched, which is what is wanted. */
+    /* Fails only if the descriptor is not watched. */
     (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
 }
 
@@ -134,7 +133,7 @@ void loop_free_discarded(struct loop *loop)
     while (!list_is_empty(&loop->discarded)) {
         struct list_node *node = loop->discarded.next;
         list_remove(node);
-        free(node); /* it begins the struct that was discarded */
+        free(node); /* the node is the first member of the struct */
     }
 }
 

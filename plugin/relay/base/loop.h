@@ -5,8 +5,8 @@
  * A watch ties a descriptor to a function.  A timer queue holds timers of one duration, so
  * appending keeps it sorted: starting and stopping a timer costs O(1) and no allocation.
  *
- * What belongs in base/: the loop, the event log, addresses, pipes and the like, each with a struct of its own.
- * Nothing here knows a connection.
+ * In base/ belong the loop, the event log, addresses, pipes and the like, each with a struct of its own.  What knows a
+ * connection or a destination does not belong here.
  */
 #ifndef RELAY_LOOP_H
 #define RELAY_LOOP_H
@@ -46,12 +46,11 @@ int loop_init(struct loop *loop);
    watched, also if it was before. */
 int loop_add(struct loop *loop, struct watch *watch, uint32_t events);
 int loop_change(struct loop *loop, struct watch *watch, uint32_t events);
-/* Only for a descriptor that stays open; closing takes it out too, if no duplicate of it is open.
- */
+/* For a descriptor that stays open; closing removes it as well, unless a duplicate is open. */
 void loop_remove(struct loop *loop, struct watch *watch);
 
 void loop_add_queue(struct loop *loop, struct timer_queue *queue, int64_t duration_ms);
-/* A timer that runs is started anew. */
+/* Restarts the timer if it runs. */
 void timer_start(struct loop *loop, struct timer_queue *queue, struct timer *timer,
                  void (*expired)(struct timer *timer));
 void timer_init(struct timer *timer);

@@ -3,13 +3,13 @@
  * pipe_pool.c: pipes for splice(2), borrowed while bytes are in flight.
  *
  * A pipe holds up to 1 MiB of a direction whose destination is slower than its source.  All idle
- * connections share a few spare ones.  Their number is bounded, so that clients that read nothing
- * cannot make the kernel hold more than PIPES_MAX MiB; the rest of their bytes waits in the
- * sockets, where TCP's flow control reaches the sender.  Their descriptors are set aside, so that they
- * never take those that a connection counts on.
+ * connections share a few spare ones.  Their number is limited, so that clients that read nothing
+ * cannot make the kernel hold more than PIPES_MAX MiB; further bytes wait in the sockets, where TCP's
+ * flow control stops the sender.  Descriptors are reserved for them, so that they do not use up those of
+ * connections.
  *
- * One spare pipe is always kept, if the system gives one: flow.c takes bytes out of a socket only
- * when it knows where to put what the other side does not take.
+ * One spare pipe is always kept, if possible, as flow.c reads bytes from a socket only when there is
+ * room for those that the other side does not take.
  */
 #include "relay/base/pipe_pool.h"
 

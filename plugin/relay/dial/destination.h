@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* destination.h: what a plan declares to be dialled, and what is known of its name. */
+/* destination.h: a host and port that the plan declares, and what is cached of the host's name. */
 #ifndef RELAY_DESTINATION_H
 #define RELAY_DESTINATION_H
 
@@ -19,8 +19,8 @@ struct resolution {
 
 struct destination {
     const struct relay_upstream_config *config;
-    struct resolution from_hosts; /* what /etc/hosts says of the name */
-    struct resolution cached;     /* an answer of DNS that is still fresh, for bursts of dials */
+    struct resolution from_hosts; /* the name's addresses in /etc/hosts */
+    struct resolution cached;     /* a recent answer of DNS, for bursts of dials */
 };
 
 #endif

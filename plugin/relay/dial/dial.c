@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dial.c: from an upstream's name to a connected socket.
+ * dial.c: see dial.h.
  *
  * Every dial resolves: a literal at once, a name through the answer of a moment ago or a lookup
- * (lookup.c), both families side by side.  Then RFC 8305: IPv6 goes first and waits for nobody; an
- * IPv4 answer that comes first waits 50 ms for the other (§3).  Addresses are tried in turn, the
+ * (lookup.c), both families side by side.  Then RFC 8305: an IPv6 answer is used at
+ * once, an IPv4 answer that comes first waits 50 ms for the other (§3).  Addresses are tried in turn, the
  * families alternating (§4), the next one 250 ms after the last or as soon as an attempt fails
  * (§5).  The first to connect wins.
  *
- * An address of the relay's own listeners is passed over: dialling it would be a loop without end.
+ * An address of the relay's own listeners is skipped: dialling it would be an endless loop.
  */
 #include "relay/dial/dial.h"
 
@@ -40,7 +40,7 @@ struct dial {
     const struct dial_outcome *outcome;
     void *context;         /* of the outcome */
     struct lookup *lookup; /* NULL: none, or all its answers have come */
-    unsigned int queries;  /* answers that it owes, one a family */
+    unsigned int queries;  /* outstanding answers, one for each family */
     int ttl_s;             /* the shortest of the answers */
     enum family next_family;
     size_t count[FAMILIES], tried[FAMILIES];
@@ -63,7 +63,7 @@ static void close_attempt(struct attempt *attempt)
     attempt->dial->attempts_open--;
 }
 
-/* The dial is over; it stays in memory until the batch of events is. */
+/* Ends the dial; its memory is freed when the batch of events is over. */
 static void finish(struct dial *dial)
 {
     timer_stop(&dial->deadline);
@@ -114,7 +114,7 @@ static void next_attempt_due(struct timer *timer)
     try_next(container_of(timer, struct dial, next_attempt));
 }
 
-/* 0.0.0.0 and :: reach this host's loopback, and ::ffff:a.b.c.d is a.b.c.d. */
+/* 0.0.0.0 and :: reach this host's loopback, and ::ffff:a.b.c.d means a.b.c.d. */
 static union address reached_address(const union address *address)
 {
     union address reached = *address;
@@ -251,7 +251,7 @@ static void answered(void *context, int family, const union address *addresses, 
         add_address(dial, &addresses[i]);
     if (count > 0 && ttl_s < dial->ttl_s)
         dial->ttl_s = ttl_s;
-    /* Once something was dialled, the reason is why that failed. */
+    /* If an address was dialled, the reason is that of the last attempt. */
     if (count == 0 && dial->attempt_count == 0 && (dial->failure[0] == '\0' || family == AF_INET))
         (void)snprintf(dial->failure, sizeof dial->failure, "%s", error);
     if (dial->queries == 0 && dial->count[IPV6] + dial->count[IPV4] > 0)

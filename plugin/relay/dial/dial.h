@@ -9,9 +9,9 @@ struct destination;
 struct dial;
 struct dialler;
 
-/* How a dial ends: one of the two is called, once, unless the dial is abandoned before.  The dial is over then. */
+/* How a dial ends: exactly one of these is called, unless the dial is abandoned before; then the dial is over. */
 struct dial_outcome {
-    /* fd: a connected TCP socket, in the loop with a watch of the dial's; the caller's from here on */
+    /* fd: a connected TCP socket, which the caller owns; still in the loop, with a watch of the dial */
     void (*connected)(void *context, int fd, const union address *address);
     /* reason: a word for the event; message: for people */
     void (*failed)(void *context, const char *reason, const char *message);
@@ -20,11 +20,11 @@ struct dial_outcome {
 /*
  * Starts to resolve and connect.  The outcome may come before this returns.
  * @outcome: must live as long as the dial
- * @dial:    out: set before the outcome comes, for dial_abandon(); NULL where memory ran out
+ * @dial:    out: for dial_abandon(); set before the outcome comes; NULL: out of memory
  */
 void dial_start(struct dialler *dialler, struct destination *destination,
                 const struct dial_outcome *outcome, void *context, struct dial **dial);
-/* Nobody wants it any more: no outcome comes. */
+/* Ends the dial without an outcome. */
 void dial_abandon(struct dial *dial);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* dialler.c: puts the parts of dialling together; see dialler.h. */
+/* dialler.c: see dialler.h. */
 #include "relay/dial/dialler.h"
 
 #include "relay/dial/dns_opener.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dialler.h: all that dialling needs and keeps.
+ * dialler.h: the state that all dials share.
  *
  *   dial.c        one dial: addresses of both families raced as in RFC 8305
  *   lookup.c      one name: hosts, then DNS with the search list, as resolv.conf(5) has it
@@ -8,8 +8,8 @@
  *   dns_files.c   what /etc/hosts and /etc/resolv.conf say
  *   dns_opener.c  the process that opens those two for a relay that can open nothing
  *
- * What belongs in dial/: from a destination's name to a connected socket.  Nothing here knows a client, a connection
- * or a limit; how a dial ends, its caller hears by callback.
+ * In dial/ belongs what leads from a destination's name to a connected socket.  What knows a client, a connection or
+ * a limit does not belong here; the result of a dial is passed to a callback.
  *
  * ssh_gate(7) ("NAME RESOLUTION") says what a user may expect of it.
  */
@@ -29,7 +29,7 @@ struct dialler {
     struct event_log *log;
     struct io_buffer *buffer;          /* for reading files */
     const struct relay_config *config; /* timeouts, DNS servers, the egress namespace */
-    /* Whether the relay itself listens on the address, so that dialling it would be a loop without end. */
+    /* Whether the relay itself listens on the address, so that dialling it would be an endless loop. */
     bool (*is_own)(const struct dialler *dialler, const union address *address);
     size_t destination_count;
     struct destination destinations[RELAY_MAX_UPSTREAMS];
@@ -37,7 +37,7 @@ struct dialler {
     struct resolver resolver;
 };
 
-/* Before anything else; what it points to must be there already, but for the loop, which may be initialised later. */
+/* The first call.  The arguments must outlive the dialler; the loop need not be initialised yet. */
 void dialler_init(struct dialler *dialler, const struct relay_config *config);
 
 /*

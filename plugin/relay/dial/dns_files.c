@@ -6,8 +6,8 @@
  * servers, the search list, and the options ndots, no-aaaa, rotate and use-vc.  How long and how often
  * servers are asked is the start option resolve_timeout_ms's.
  *
- * What is read is kept when the file vanishes, and for a moment when it is empty: somebody is about to
- * write it anew.
+ * The last contents stay valid if a file is removed, and for a moment if it is empty, as it may be about to
+ * be rewritten.
  */
 #include "relay/dial/dns_files.h"
 #include "relay/dial/dns_file_flags.h"
@@ -23,15 +23,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MAX_BYTES ((off_t)4 << 20) /* of a file; what is beyond is not read */
+#define MAX_BYTES ((off_t)4 << 20) /* more of a file is not read */
 
 /* ---- opening ---- */
 
 static const char *const NAMES[DNS_FILES] = {"hosts", "resolv.conf"};
 
 /*
- * True if it is not what was last seen.  A file whose last change is so young that another could bear
- * the same time is not known yet.  One that is empty counts from the second time on.
+ * Whether the file differs from what was last seen.  A file that was changed so recently that another change could
+ * have the same timestamp counts as different.  An empty file does only from the second time on.
  */
 static bool note_file(struct dns_file *file, const struct stat *now)
 {
@@ -133,12 +133,12 @@ void dns_files_open(struct dialler *dialler)
 
 /* ---- reading ---- */
 
-/* Calls take for each line, without its comment and newline; lines longer than the buffer are passed over. */
+/* Calls take for each line, without its comment and newline; lines longer than the buffer are skipped. */
 static void read_lines(struct dialler *dialler, int fd, const char *comments,
                        void (*take)(struct dialler *dialler, char *line))
 {
     char *buffer = dialler->buffer->bytes;
-    bool in_long_line = false; /* its beginning was passed over */
+    bool in_long_line = false; /* its beginning was skipped */
     off_t offset = 0;
 
     while (offset < MAX_BYTES) {
@@ -265,7 +265,7 @@ static bool has_servers(const struct resolv_conf *conf, const struct resolv_conf
     return conf->server_count == other->server_count;
 }
 
-/* The start options name them; what the file says of how to ask is about others. */
+/* If the start options name servers, the file's servers and their options do not apply. */
 static void keep_servers(struct resolv_conf *conf, const struct resolv_conf *before)
 {
     memcpy(conf->servers, before->servers, sizeof conf->servers);

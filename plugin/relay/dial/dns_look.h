@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* dns_look.h: when the two files of dns_files.h are looked at, and by whom. */
+/* dns_look.h: checking whether the two files of dns_files.h have changed. */
 #ifndef RELAY_DNS_LOOK_H
 #define RELAY_DNS_LOOK_H
 
@@ -8,8 +8,8 @@
 struct dialler;
 
 /*
- * Before a name is looked up: looks at the files, if that was not done within the last second.  True if the process
- * that opens them was asked to (dns_opener.h): then the lookup has to wait until resolver.looked is called.
+ * Called before a name is looked up: checks the files, unless that was done within the last second.  True: the process
+ * that opens them (dns_opener.h) was asked, and the lookup must wait until resolver.looked is called.
  */
 bool dns_look_must_wait(struct dialler *dialler);
 

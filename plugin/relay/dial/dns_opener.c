@@ -3,12 +3,12 @@
  * dns_opener.c: the process that opens /etc/hosts and /etc/resolv.conf for a relay that can open nothing.
  *
  * These files are replaced all the time: by a new one of the same name, by a symbolic link that leads
- * elsewhere (systemd-resolved, NetworkManager, resolvconf, VPNs).  To follow that, somebody has to look
- * at the path again.  The sandbox could let the relay do so, but not for two paths: Landlock knows
- * files that exist, and directories with all below them.  Reading below /etc is reading /etc/shadow
- * where the relay is root's, and what is in /run is nobody's business either.  So before the relay
- * enters its sandbox it makes a process that keeps the right to open files and gives up all else,
- * above all the network.  All that it is told is one byte, to look at the two.  It answers with the
+ * elsewhere (systemd-resolved, NetworkManager, resolvconf, VPNs).  To follow that, the path has to be
+ * opened again.  The sandbox cannot allow the relay just these two paths: Landlock knows existing files,
+ * and directories with all below them.  If the relay runs as root, access below /etc includes
+ * /etc/shadow, and access to /run would be as bad.  So before the relay
+ * enters its sandbox it makes a process that keeps the right to open files and gives up everything else,
+ * above all the network.  A request to it is one byte, to check the two files.  It answers with the
  * descriptors of those that have changed, and never reads them:
  *
  *     relay → opener   one byte: LOOK, or LOOK_ANEW, where both count as changed, as the relay had no
@@ -16,12 +16,12 @@
  *     opener → relay   one byte with a bit for each file that has changed, and above these one for
  *                      each that is the egress namespace's; and their descriptors
  *
- * The relay asks when a dial needs a name, at most once a second; between two of these the process sleeps,
- * and having been made before the relay had much memory, it has next to none.  It ends when the relay does.  Should it
- * end before, the relay goes on with the descriptors that it has, and says when they lead nowhere any more.
+ * The relay asks when a dial needs a name, at most once a second; otherwise the process sleeps.  It uses very little
+ * memory, as it is made before the relay has allocated much.  It ends when the relay does.  If it ends before, the
+ * relay keeps using the descriptors that it has, and an event says when the files have been replaced.
  *
- * There is none in a container, whose engine mounts the two files there and writes into them, because they
- * cannot be replaced; and none where every upstream is an address.
+ * It is not made in a container, where the files are mounted by the engine and cannot be replaced, nor if all
+ * upstreams are IP addresses.
  */
 #include "relay/dial/dns_opener.h"
 
@@ -109,7 +109,7 @@ static void lose_opener(struct dialler *dialler, int error)
 
     (void)close(resolver->opener.fd);
     resolver->opener.fd = -1;
-    /* After its end of file it is about to end; after an error it may not even run. */
+    /* After end of file it is about to end; after an error it may be stopped. */
     (void)waitpid(resolver->opener_pid, NULL, error ? WNOHANG : 0);
     note_no_opener(dialler, error ? strerror(error) : "has ended");
 }
@@ -225,8 +225,7 @@ void dns_opener_stop(struct dialler *dialler)
     do {
         received = recv(fd, &rest, sizeof rest, 0);
     } while (received > 0);
-    /* It has closed all and is about to end.  Were the relay to end before it, it would fall to a host that is a
-     * subreaper. */
+    /* It is about to end.  If the relay ended first, a host that is a subreaper would have to reap it. */
     if (received == 0)
         (void)waitpid(resolver->opener_pid, NULL, 0);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* dns_opener.h: the process that opens /etc/hosts and /etc/resolv.conf for a relay that can open nothing. */
+/* dns_opener.h: the process that opens /etc/hosts and /etc/resolv.conf for the relay in its sandbox. */
 #ifndef RELAY_DNS_OPENER_H
 #define RELAY_DNS_OPENER_H
 
@@ -8,15 +8,15 @@
 struct dialler;
 
 /*
- * Makes the process, early, while the relay has nothing yet that it could keep.  If that fails, an event says so.
+ * Makes the process.  Called early, so that it inherits as little as possible.  If it fails, an event says so.
  * @confine: called in that process, with context, before it opens anything; false: it must not go on
  */
 void dns_opener_start(struct dialler *dialler, bool (*confine)(void *context), void *context);
 /* Once there is a loop; false with errno set. */
 bool dns_opener_watch(struct dialler *dialler);
-/* False: there is none, or it does not listen. */
+/* Sends a request.  False: there is no process, or it does not read. */
 bool dns_opener_ask(struct dialler *dialler);
-/* Returns when it has ended; there may be none. */
+/* Ends the process, if there is one, and returns when it has ended. */
 void dns_opener_stop(struct dialler *dialler);
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * lookup.c: one upstream's name, as glibc would look it up with "hosts: files dns".
  *
- * First the files are looked at, if that was not done within the last second.  Then hosts(5); what it
- * says of a name is all that counts.  Then DNS, for one name after the other of the search list of
+ * First the files are checked, unless that was done within the last second.  Then hosts(5) is used; if it has
+ * the name, DNS is not asked.  Then DNS, for one name after the other of the search list of
  * resolv.conf(5), as res_nsearch(3) goes through it:
  *
  *   - a name with at least `ndots` dots is tried as it is first, others last
@@ -12,9 +12,9 @@
  *     (SERVFAIL); else the domains that are left are passed over
  *   - "." among the domains is the name as it is
  *
- * Both families of one name are asked for at once, and what one of them has counts: so the addresses
- * of a dial are always those of one name.  An answer with addresses is passed on as it comes; that there
- * are none only when nothing better can come any more.
+ * Both families of one name are asked for at once, and the first name for which either has addresses is used, so
+ * the addresses of a dial always belong to one name.  An answer with addresses is passed on at once; that there
+ * are none, only when no further answer can have any.
  */
 #include "relay/dial/lookup.h"
 
@@ -45,7 +45,7 @@ struct lookup {
     struct list_node node; /* in resolver.waiting or resolver.asking */
     struct dialler *dialler;
     const struct destination *destination;
-    lookup_answer *answer; /* NULL: nobody wants it any more */
+    lookup_answer *answer; /* NULL: cancelled */
     void *context;
     struct question questions[FAMILIES];
     unsigned int open; /* questions that c-ares holds */
@@ -101,7 +101,7 @@ void lookup_describe(const struct lookup *lookup, char text[LOOKUP_ERROR_SIZE])
     const struct resolv_conf *conf = &lookup->dialler->resolver.conf;
     size_t length = (size_t)snprintf(text, LOOKUP_ERROR_SIZE, "DNS server ");
 
-    if (!lookup->search.name[0]) { /* it has not begun */
+    if (!lookup->search.name[0]) { /* it has not started */
         (void)snprintf(text, LOOKUP_ERROR_SIZE,
                        "/etc/hosts and /etc/resolv.conf have not been looked at yet");
         return;
@@ -166,7 +166,7 @@ static enum outcome outcome_of(const struct lookup *lookup)
     return outcome;
 }
 
-/* If nothing of the network is there, no other name will be found either. */
+/* If the network cannot be reached, other names need not be tried. */
 static bool is_cut_off(const struct lookup *lookup)
 {
     for (size_t i = 0; i < lookup->dialler->resolver.conf.server_count; i++)
@@ -183,7 +183,7 @@ static bool has_server_failed(const struct lookup *lookup)
     return false;
 }
 
-/* All is known of a name that has no address. */
+/* The result for a name without addresses is complete. */
 static void name_failed(struct lookup *lookup)
 {
     enum outcome outcome = outcome_of(lookup);
@@ -333,7 +333,7 @@ void lookup_forget(struct lookup *lookup)
     lookup->answer = NULL; /* while c-ares has a question of it, or an answer is being delivered */
 }
 
-/* The files have been looked at: what waited for that goes on. */
+/* The files have been checked: continues the lookups that waited for that. */
 static void go_on(struct dialler *dialler)
 {
     struct list_node *waiting = &dialler->resolver.waiting;
@@ -348,7 +348,7 @@ static void go_on(struct dialler *dialler)
     }
 }
 
-/* All that is being asked is asked anew. */
+/* Repeats all pending questions. */
 static void restart(struct dialler *dialler)
 {
     struct list_node *asking = &dialler->resolver.asking;
@@ -387,7 +387,7 @@ static bool asks_for(const unsigned char *packet, size_t length, const char *nam
     return at < length && *name == '\0';
 }
 
-/* To whom it may concern. */
+/* Records the answer in every lookup that asked this question. */
 static void note_answer(struct dialler *dialler, int server, const unsigned char *packet,
                         size_t length)
 {

@@ -20,12 +20,12 @@ typedef void lookup_answer(void *context, int family, const union address *addre
 
 #define LOOKUP_ERROR_SIZE 240
 
-/* NULL: out of memory.  What it returns is its caller's until both answers have come. */
+/* NULL: out of memory.  The result is valid until both answers have come. */
 struct lookup *lookup_new(struct dialler *dialler, const struct destination *destination,
                           lookup_answer *answer, void *context);
-/* May answer before it returns. */
+/* Starts the lookup; the answers may come before this returns. */
 void lookup_start(struct lookup *lookup);
-/* No more answers. */
+/* Cancels the lookup: no more answers come. */
 void lookup_forget(struct lookup *lookup);
 /* What a lookup that takes too long waits for: "DNS server 10.0.0.1 gave no answer". */
 void lookup_describe(const struct lookup *lookup, char text[LOOKUP_ERROR_SIZE]);

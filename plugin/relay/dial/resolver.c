@@ -2,10 +2,11 @@
 /*
  * resolver.c: c-ares inside the relay's loop.
  *
- * c-ares makes the questions, tries the servers in turn, asks again what is lost, goes over to TCP and
- * reads the answers.  It says which of its sockets it wants watched (ares_init_options(3),
+ * c-ares writes the questions, tries the servers in turn, repeats lost questions, switches to TCP and parses
+ * the answers.  It says which of its sockets it wants watched (ares_init_options(3),
  * ARES_OPT_SOCK_STATE_CB) and when it wants to be called for its own timeouts (ares_timeout(3)).
- * All else is the relay's, so that every version of c-ares does the same and none meets the sandbox:
+ * The rest is done by the relay, so that all versions of c-ares behave alike, and none makes calls that the sandbox
+ * forbids:
  *
  *   - files: it reads none; dns_files.c does
  *   - names: it is asked for whole names; lookup.c has the search list
@@ -17,7 +18,7 @@
  *   - the cache: dial.c has one, of a second; that of c-ares 1.31 and later is off
  */
 
-/* ares_set_socket_functions(3): its successor is not there before c-ares 1.34, and it stays. */
+/* For ares_set_socket_functions(3): its successor exists only since c-ares 1.34, and it is kept there, too. */
 #define CARES_NO_DEPRECATED
 
 #include "relay/dial/resolver.h"
@@ -86,7 +87,7 @@ static ares_socket_t open_socket(int family, int type, int protocol, void *conte
     struct dialler *dialler = context;
     struct resolver_socket *place = find_socket(dialler, -1);
 
-    if (!place) { /* more than servers can need */
+    if (!place) { /* there are more places than the servers can need */
         errno = EMFILE;
         return ARES_SOCKET_BAD;
     }
@@ -289,7 +290,7 @@ bool resolver_configure(struct dialler *dialler, char message[RELAY_MESSAGE_SIZE
 
 /* ---- the channel ---- */
 
-/* What c-ares would read of the machine is given here, so that it looks for nothing itself. */
+/* Sets all that c-ares would otherwise read from the machine's configuration. */
 static int make_channel(struct dialler *dialler)
 {
     struct resolver *resolver = &dialler->resolver;

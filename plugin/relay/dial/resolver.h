@@ -24,10 +24,10 @@ struct resolver_socket {
 enum look {
     LOOK_NONE,
     LOOK_ASKED, /* the opener was asked; lookups wait for it */
-    LOOK_LATE,  /* it takes too long to be waited for */
+    LOOK_LATE,  /* it takes too long; lookups no longer wait for it */
 };
 
-/* Who asks: what happens to its questions, beside the answers that c-ares gives. */
+/* Callbacks to the asker about its questions, besides the answers from c-ares. */
 struct resolver_user {
     /* The server's answer, which c-ares may pass over.  packet: as it came, over TCP with its length before it. */
     void (*answered)(struct dialler *dialler, int server, const unsigned char *packet,
@@ -44,12 +44,12 @@ struct resolver {
     struct resolv_conf conf;
     unsigned int generation; /* of the servers */
     bool servers_pending;    /* c-ares did not take those of conf; it is offered them again */
-    bool restarting;         /* the questions are taken back, to be asked of other servers */
+    bool restarting;         /* the questions are cancelled, to be put to other servers */
     struct resolver_socket sockets[RESOLVER_MAX_SOCKETS];
     char own_domain[256]; /* this machine's; empty: none */
     struct dns_file files[DNS_FILES];
     struct watch opener; /* fd -1: there is none */
-    bool look_anew;      /* what it sent last could not be taken */
+    bool look_anew;      /* its last answer could not be received */
     pid_t opener_pid;    /* 0: none was made */
     enum look look;
     int64_t looked_ms; /* when the files were last looked at */

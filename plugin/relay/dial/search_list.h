@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* search_list.h: the names to ask for in the place of one, by the search list of resolv.conf(5), as res_nsearch(3). */
+/* search_list.h: the names to ask for, by the search list of resolv.conf(5), as res_nsearch(3) does. */
 #ifndef RELAY_SEARCH_LIST_H
 #define RELAY_SEARCH_LIST_H
 

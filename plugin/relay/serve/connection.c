@@ -5,16 +5,16 @@
  *     accept → DIALLING → IDENTIFICATION → ESTABLISHED → closed
  *                  └──────────┴→ GOODBYE → closed
  *
- * DIALLING: only the dial is watched.  The client's socket joins the loop when the upstream
- * answers, which costs nothing for bytes that come earlier: the kernel keeps them.
+ * DIALLING: only the dial is watched.  The client's socket is added to the loop when the upstream is
+ * connected; the kernel keeps bytes that arrive earlier.
  *
  * IDENTIFICATION and ESTABLISHED: each event on either socket moves what can be moved in both
  * directions. End of file passes through as shutdown(2), a reset as a reset.  When both directions
  * have ended the connection closes.  The two states differ in the timeout only.
  *
- * GOODBYE: the client reads in SSH's own words why it gets no connection.  Its socket is then shut
- * for sending and read until it hangs up, because closing a socket with unread bytes would reset
- * it and could destroy the message on its way.
+ * GOODBYE: the client is sent an SSH message that says why it gets no connection.  Its socket is then shut
+ * for sending and read until it hangs up, because closing a socket with unread bytes would reset the
+ * connection, and the message could be lost.
  *
  * A connection that ends goes to loop.discarded and is freed after the batch of events it may
  * still be in.
@@ -42,7 +42,7 @@ static void close_endpoint(struct endpoint *endpoint, bool reset)
         return;
     if (reset) {
         const struct linger no_linger = {.l_onoff = 1, .l_linger = 0};
-        /* Failing would only mean that the peer sees an end of file in place of a reset. */
+        /* On failure the peer sees end of file instead of a reset. */
         (void)setsockopt(endpoint->watch.fd, SOL_SOCKET, SO_LINGER, &no_linger, sizeof no_linger);
     }
     (void)close(endpoint->watch.fd);
@@ -103,8 +103,7 @@ static void goodbye_expired(struct timer *timer)
     free_connection(container_of(timer, struct connection, timer), true);
 }
 
-/* Reads and forgets what the client still sends; gone when it hangs up, or sends more than a client
- * would. */
+/* Discards what the client still sends; closes when it hangs up, or sends more than a client would. */
 static void await_hangup(struct connection *connection)
 {
     struct relay *relay = connection->relay;
@@ -180,7 +179,7 @@ static bool both_identified(const struct connection *connection)
     return connection->up.identification.done && connection->down.identification.done;
 }
 
-/* End of file passes on while the other direction lives; the last one passes on by closing. */
+/* Passes end of file on if the other direction has not ended; otherwise closing the connection does. */
 static void pass_end(struct flow *flow, struct endpoint *destination)
 {
     if (!flow->shut && shutdown(destination->watch.fd, SHUT_WR))
@@ -188,7 +187,7 @@ static void pass_end(struct flow *flow, struct endpoint *destination)
     flow->shut = true;
 }
 
-/* Moves what can be moved, then draws the consequences. */
+/* Moves bytes in both directions, then acts on the results. */
 static void run(struct connection *connection)
 {
     struct relay *relay = connection->relay;
@@ -235,7 +234,7 @@ static void endpoint_ready(struct connection *connection, struct endpoint *endpo
 {
     if (events & EPOLLERR) {
         socklen_t length = sizeof endpoint->error;
-        /* On failure nothing is known, which is what error then says. */
+        /* On failure error keeps its value, for an unknown reason. */
         (void)getsockopt(endpoint->watch.fd, SOL_SOCKET, SO_ERROR, &endpoint->error, &length);
     }
     if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
@@ -294,7 +293,7 @@ static void dialled(void *context, int fd, const union address *upstream_address
     event_open(connection);
     timer_start(&relay->loop, &relay->identification_timers, &connection->timer,
                 identification_expired);
-    /* Both watches report what is ready already. */
+    /* Adding them reports what is ready already. */
     if (loop_change(&relay->loop, &upstream->watch, ENDPOINT_EVENTS) ||
         loop_add(&relay->loop, &client->watch, ENDPOINT_EVENTS))
         close_connection(connection, true, "gate", strerror(errno));
@@ -351,8 +350,7 @@ void connection_take_turns(struct relay *relay)
 {
     struct list_node turns;
 
-    /* Those that still have more go to the end of the relay's list, for after the next batch of
-     * events. */
+    /* Connections with still more to do go to the end of the list, for the next turn. */
     list_init(&turns);
     while (!list_is_empty(&relay->turns)) {
         struct list_node *node = relay->turns.next;

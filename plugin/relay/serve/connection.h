@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * connection.h: two sockets, and the bytes between them.
+ * connection.h: a connection: a client's socket, an upstream's socket, and the bytes between them.
  *
  * A struct connection owns its two sockets, its pipes and, until the upstream answers, its dial; connection.c alone
  * makes and frees it.
@@ -24,7 +24,7 @@ enum side { CLIENT, UPSTREAM };
 
 enum connection_state {
     CONNECTION_DIALLING,       /* the client waits, unwatched; the dial decides */
-    CONNECTION_IDENTIFICATION, /* bytes flow; the SSH identifications have not both gone by */
+    CONNECTION_IDENTIFICATION, /* bytes flow; not both SSH identifications have passed yet */
     CONNECTION_ESTABLISHED,    /* bytes flow; no timeout */
     CONNECTION_GOODBYE,        /* the client was told why not; waiting for it to hang up */
     CONNECTION_CLOSED,         /* in loop.discarded until the batch of events is over */
@@ -48,14 +48,14 @@ struct connection {
     union address client_address, upstream_address;
 };
 
-/* Takes a connected client; fd is the connection's from here on, also on failure. */
+/* Takes a connected client, and owns fd, even on failure. */
 void connection_open(struct relay *relay, struct upstream *upstream, int fd,
                      const union address *client_address);
-/* One side is not there any more: the other one is reset. */
+/* Closes a connection, one side of which has vanished: the other is reset. */
 void connection_peer_vanished(struct connection *connection, enum side side);
-/* Every connection is reset. */
+/* Resets every connection. */
 void connection_cut_all(struct relay *relay, const char *reason);
-/* Another turn for each connection that has more to do. */
+/* Gives another turn to each connection that has more to do. */
 void connection_take_turns(struct relay *relay);
 
 #endif

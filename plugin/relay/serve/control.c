@@ -3,12 +3,12 @@
  * control.c: the control socket: status, stop, drain, and the old relay's part of a takeover.
  *
  * A client connects, sends one struct control_request and reads one answer; wire/control.h has both.
- * Only the user who started the relay, and root, are heard.  A client that stays silent is dropped
- * after a while, and there are only a few at a time, the others wait in the kernel's queue; so nobody
- * can hold the relay up.
+ * Only the user who started the relay, and root, are answered.  A client that sends nothing is dropped after
+ * a while, and only a few are accepted at a time, while others wait in the kernel's queue; so no client can
+ * block the relay.
  *
- * A client that asks for a takeover stays until it commits or goes: it is another relay, which
- * goes when its launcher does.  There is one such client at a time.
+ * A client that asks for a takeover stays until it commits or disconnects: it is another relay, which ends when
+ * its launcher does.  There is at most one such client.
  */
 #include "relay/serve/control.h"
 
@@ -26,7 +26,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* Not when it has handed the claim to another relay, or let it go. */
+/* False after the claim was handed to another relay, or released. */
 static bool claims_slug(const struct relay *relay)
 {
     return relay->control_of_slug.watch.fd >= 0;
@@ -35,7 +35,7 @@ static bool claims_slug(const struct relay *relay)
 static void watch_listeners(struct relay *relay, uint32_t events)
 {
     relay->control_waits = events == 0;
-    /* They are watched already, and only that can fail. */
+    /* Cannot fail, as they are watched already. */
     (void)loop_change(&relay->loop, &relay->control_of_slug.watch, events);
     (void)loop_change(&relay->loop, &relay->control_of_instance.watch, events);
 }
@@ -45,7 +45,7 @@ static void pause_over(struct timer *timer)
     watch_listeners(container_of(timer, struct relay, control_paused_timer), EPOLLIN);
 }
 
-/* What could not be accepted is ready still. */
+/* Connections that were not accepted are still ready. */
 static void pause_accepting(struct relay *relay)
 {
     watch_listeners(relay, 0);
@@ -109,8 +109,7 @@ static void put_upstream(struct json_out *out, const struct upstream *upstream, 
     json_out_end(out, '}');
 }
 
-/* What the plugin adds to make the status object of bottle/sidecar.h: sidecar, backend, target,
- * address. */
+/* The plugin adds the other members of the status (bottle/sidecar.h): sidecar, backend, target, address. */
 static size_t render_status(const struct relay *relay, char *buffer, size_t size)
 {
     struct json_out out;
@@ -141,8 +140,8 @@ static size_t render_status(const struct relay *relay, char *buffer, size_t size
 }
 
 /*
- * The event log has by then what the answer tells of.  False: the client is gone or does not read, and loses
- * its answer.
+ * Writes the event log first, so that it has the events to which the answer refers.  False: the client has gone or
+ * does not read, so the answer is lost.
  */
 static bool reply(const struct control_client *client, enum bottle_result result, const char *text,
                   size_t length)
@@ -219,7 +218,7 @@ static bool yield(const struct control_client *client)
     return start_drain(client, -1);
 }
 
-/* Commits only if the reply was sent; otherwise goes on serving. */
+/* Commits only if the reply was sent; otherwise keeps serving. */
 static bool commit_takeover(const struct control_client *client)
 {
     struct relay *relay = client->relay;
@@ -228,12 +227,12 @@ static bool commit_takeover(const struct control_client *client)
         return refuse(client, BOTTLE_INVALID, "there is no takeover to commit");
     if (!takeover_yield_network(relay) || !reply(client, BOTTLE_OK, "", 0))
         return false;
-    give_up_claim(relay); /* the successor has it as well */
+    give_up_claim(relay); /* the successor has it, too */
     relay_drain(relay, -1, "taken over: new connections go to another relay");
     return false;
 }
 
-/* True: the connection stays. */
+/* True: the connection is kept. */
 static bool answer(struct control_client *client, const struct control_request *request)
 {
     if (request->version != CONTROL_VERSION)
@@ -249,7 +248,7 @@ static bool answer(struct control_client *client, const struct control_request *
         return commit_takeover(client);
     case CONTROL_YIELD:
         return yield(client);
-    case CONTROL_STOP: /* the end of the connection tells the client that the relay is gone */
+    case CONTROL_STOP: /* the answer is the end of the connection, when the relay has ended */
         relay_stop(client->relay, "stop");
         return true;
     default:

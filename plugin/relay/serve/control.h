@@ -22,7 +22,7 @@ struct control_listener {
     struct relay *relay;
 };
 
-/* The two sockets are there.  False with errno set. */
+/* Starts to watch the two sockets, which exist already.  False, with errno set, on failure. */
 bool control_watch(struct relay *relay);
 
 #endif

@@ -30,7 +30,7 @@ static void put_limit(struct json_out *out, const struct limits *limits, enum re
         put_upstream(out, limits->upstream->destination->config);
 }
 
-/* In whole milliseconds of the clock, as timers count: what ends by a timeout is not younger than that. */
+/* The age in whole milliseconds, as timers count, so that it is never less than a timeout that has expired. */
 static int64_t age_ms(const struct connection *connection)
 {
     return connection->relay->loop.now_us / 1000 - connection->opened_us / 1000;
@@ -123,7 +123,7 @@ void event_violation(struct relay *relay, const char *system_call, int number)
     else
         json_out_null(&out, "system_call");
     json_out_integer(&out, "number", number);
-    relay->log.together = false; /* this is the last one */
+    relay->log.together = false; /* no later write: this is the last event */
     event_end(&relay->log, &out);
 }
 

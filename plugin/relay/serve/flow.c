@@ -9,17 +9,17 @@
  * waits if the destination takes only a part; there is no other buffer, so a connection never
  * holds bytes in user space.
  *
- * When no pipe can be had, the bytes are only peeked at, and taken out of the source as far as the
- * destination took them: slower, with no storage, and always able to go on.
+ * If there is no pipe, bytes are peeked at, and then read from the source as far as the destination took
+ * them.  That is slower, but needs no storage and always makes progress.
  *
  * The watches are edge-triggered: `readable` and `writable` are true until the kernel has said
  * EAGAIN, or a read came back short (epoll(7), question 9), unless the peer has hung up: then the
  * end of file is still to be read.
  *
- * Urgent data (tcp(7)) are no part of SSH, and nobody receives the urgent byte here, as nobody would without
- * the gate.  But reads stop where it stood: recv(2) comes back short there, and splice(2) says EAGAIN, or 0
- * as at the end of file once that is in.  So a 0 is confirmed by recv(2), and from a source that has sent
- * urgent data all is read by recv(2) until that says EAGAIN.
+ * SSH does not use urgent data (tcp(7)), and the urgent byte is not forwarded.  But reads stop where it was:
+ * recv(2) returns less there, and splice(2) returns EAGAIN, or, once the end of file has arrived, 0.  So a 0
+ * is confirmed with recv(2), and after a source has sent urgent data everything is read with recv(2) until
+ * EAGAIN.
  */
 #include "relay/serve/flow.h"
 
@@ -29,7 +29,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-/* What a direction may move before the others get their turn. */
+/* The bytes that a direction may move in one turn. */
 #define TURN_BYTES ((size_t)512 << 10)
 
 static bool would_block(int error)
@@ -52,8 +52,7 @@ static void count(struct flow *flow, uint64_t *bytes_of_upstream, size_t bytes, 
     *budget -= bytes < *budget ? bytes : *budget;
 }
 
-/* What reading returned, in one place: > 0 bytes, or the flow's state changes.  False: the source
- * failed. */
+/* Handles the result of a read: bytes, or a change of the flow's state.  False: the source failed. */
 static bool note_read(struct flow *flow, struct endpoint *source, ssize_t result, size_t wanted)
 {
     if (result > 0) {
@@ -132,9 +131,9 @@ static enum flow_result pass_small(struct relay *relay, struct flow *flow, struc
             return FLOW_SOURCE_RESET;
         }
     } else {
-        source->readable = true; /* it was only looked at */
+        source->readable = true; /* the bytes are still there, as they were only peeked at */
         if (passed > 0 && recv(source->watch.fd, NULL, passed, MSG_TRUNC) != (ssize_t)passed) {
-            source->error = EIO; /* what was peeked at is there to take */
+            source->error = EIO; /* cannot happen: the bytes that were peeked at are there */
             return FLOW_SOURCE_RESET;
         }
     }
@@ -155,7 +154,7 @@ static enum flow_result fill_pipe(struct relay *relay, struct flow *flow, struct
     if (moved == 0) {
         moved = recv(source->watch.fd, relay->buffer.bytes, 1, MSG_PEEK);
         flow->bulk = false;
-        if (moved > 0) /* no end: where urgent data were */
+        if (moved > 0) /* not the end of file, but the place of urgent data */
             return FLOW_HAS_MORE;
     }
     if (!note_read(flow, source, moved, flow->pipe->capacity))

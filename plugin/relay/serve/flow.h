@@ -18,7 +18,7 @@ struct endpoint {
     bool readable, writable; /* until the kernel says EAGAIN; the watches are edge-triggered */
     bool urgent;             /* the peer has sent urgent data, where reads stop */
     bool hangup;             /* the peer's end of file or error may be waiting behind the bytes */
-    int error;               /* taken from SO_ERROR: the peer reset, or the network gave up */
+    int error;               /* from SO_ERROR: a reset, or a failure of the network */
 };
 
 /* One direction. */
@@ -28,13 +28,13 @@ struct flow {
     uint64_t bytes;
     bool bulk;  /* the last read filled the buffer: splice */
     bool ended; /* the source's end of file was read */
-    bool shut;  /* and passed on */
+    bool shut;  /* … and passed on */
     struct identification identification;
 };
 
 enum flow_result {
     FLOW_WAITS,    /* for its source or its destination */
-    FLOW_HAS_MORE, /* its turn is over */
+    FLOW_HAS_MORE, /* its turn is over before all was moved */
     FLOW_ENDED,    /* all bytes up to the source's end of file were passed on */
     FLOW_SOURCE_RESET,
     FLOW_DESTINATION_RESET,

@@ -2,12 +2,12 @@
 /*
  * lifecycle.c: the turns of the loop, draining, and the end.
  *
- * A turn: wait; call what is ready and due; give connections that moved their fill another turn; do what these ask
- * for; free what ended.  The relay ends when it is told to stop, by control socket or signal, when the launcher
+ * A turn: wait; call what is ready and due; continue connections whose last turn ended before they had moved all;
+ * handle what these caused; free what has ended.  The relay ends when it is told to stop, by control socket or signal, when the launcher
  * dies (if asked for), or when a drain is complete.
  *
- * What belongs in serve/: all that the bytes of a client, of an upstream or of the control socket reach once the
- * sandbox is closed.  What only sets up is in setup/, names and connecting in dial/.
+ * In serve/ belongs what the bytes of a client, an upstream or the control socket reach after the sandbox has closed.
+ * What only sets up is in setup/; names and connecting are in dial/.
  */
 #include "relay/serve/lifecycle.h"
 
@@ -23,7 +23,7 @@ static void idle_for_a_while(struct timer *timer)
     struct relay *relay = container_of(timer, struct relay, idle_timer);
 
     if (relay->connections_now == 0)
-        (void)malloc_trim(0); /* whether there was anything to give back does not matter */
+        (void)malloc_trim(0); /* the result only says whether memory was released */
 }
 
 void relay_stop(struct relay *relay, const char *reason)
@@ -38,7 +38,7 @@ static void grace_over(struct timer *timer)
 {
     struct relay *relay = container_of(timer, struct relay, grace_timer);
 
-    if (relay->network_users.fd >= 0) /* it stays for the others' sake */
+    if (relay->network_users.fd >= 0) /* other relays still use this container's network */
         connection_cut_all(relay, "drain-grace-over");
     else
         relay_stop(relay, "drain-grace-over");
@@ -59,7 +59,7 @@ void relay_drain(struct relay *relay, int64_t grace_ms, const char *why)
     }
 }
 
-/* What the connections of this turn ask for. */
+/* Handles what the connections of this turn have caused. */
 static void end_turn(struct relay *relay)
 {
     if (relay->has_moved)

@@ -7,10 +7,10 @@
 
 struct relay;
 
-/* Begins to drain; negative: no bound.  May be called again with another grace.  why: for the event. */
+/* Begins to drain; grace_ms: negative: no limit.  May be called again with another one.  why: for the event */
 void relay_drain(struct relay *relay, int64_t grace_ms, const char *why);
 void relay_stop(struct relay *relay, const char *reason);
-/* Serves until something stops the relay, and ends what there is then. */
+/* Serves until the relay is stopped or has drained; then ends what is left. */
 void relay_serve(struct relay *relay);
 
 #endif

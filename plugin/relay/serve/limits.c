@@ -2,15 +2,16 @@
 /*
  * limits.c: how many connections and dials there may be, to each upstream and in all.
  *
- * A connection that is accepted is counted in, or is refused by the first limit that it meets; it is told
- * so in SSH's words like any other that is refused (connection.c).  What has been refused counts no more, so
- * a flood of clients leaves the rest as many connections as before.
+ * An accepted connection is counted, unless a limit is reached; then it is refused, with an SSH message that
+ * says so, like any other refusal (connection.c).  Refused connections are not counted, so a flood of clients
+ * does not reduce the connections of the others.
  *
- * Dials a second are a token bucket, in thousandths of a dial so that each millisecond brings as many as
- * the limit says.  It holds ten seconds' worth: that many at once are let through.  Time is the loop's.
+ * Dials per second are limited by a token bucket.  Its unit is a thousandth of a dial, so that each millisecond
+ * adds as many units as the limit has dials per second.  It holds the dials of ten seconds, which is the
+ * largest burst.  The time is that of the loop.
  *
- * A flood must not flood the event log.  A limit writes one line when it begins to refuse, and one when it
- * has refused nobody for a while, with the count; meanwhile the refused get no line of their own.
+ * A flood must not fill the event log.  A limit writes one line when it begins to refuse, and one, with the
+ * count, when it has refused nobody for a while; the refused connections get no lines of their own.
  */
 #include "relay/serve/limits.h"
 
@@ -60,7 +61,7 @@ static void refill(struct limits *limits)
     limits->credit_ms = now_ms;
 }
 
-/* PER_SCOPE: none is reached. */
+/* The limit that is reached; PER_SCOPE: none. */
 static size_t find_reached(struct limits *limits)
 {
     refill(limits);

@@ -16,13 +16,13 @@ struct relay;
 struct upstream;
 
 struct limit {
-    struct limits *limits; /* that it is one of */
-    struct timer quiet;    /* runs from the first client that it refused on */
-    uint64_t refused;      /* meanwhile */
+    struct limits *limits; /* to which it belongs */
+    struct timer quiet;    /* restarted by each refusal */
+    uint64_t refused;      /* since it began to refuse */
     int64_t since_ms;
 };
 
-/* Of one upstream, or of all together. */
+/* The limits of one upstream, or of all together. */
 struct limits {
     struct relay *relay;
     const struct upstream *upstream; /* NULL: all together */
@@ -32,12 +32,12 @@ struct limits {
 };
 
 void limits_init(struct limits *limits, struct relay *relay, const struct upstream *upstream);
-/* Counts a new connection in; or false, with what its client is told. */
+/* Counts a new connection.  False: it is refused, and the message is for its client. */
 bool limits_admit(struct connection *connection, char message[RELAY_MESSAGE_SIZE]);
-/* Each for a connection that was counted in: its dial has ended, and it counts no more. */
+/* For a connection that was counted: its dial has ended; it has closed. */
 void limits_dial_ended(const struct connection *connection);
 void limits_leave(struct connection *connection);
-/* The events of the limits that were just refusing. */
+/* Writes the pending events of limits that are refusing. */
 void limits_close(struct relay *relay);
 
 #endif

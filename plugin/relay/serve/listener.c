@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * listener.c: accepting clients, or not.
+ * listener.c: accepting clients, and pausing.
  *
  * When descriptors or memory run out, or the connections reach what the descriptors allow, the
  * relay stops watching its listeners instead of spinning on them.  Clients then wait in the
- * kernel's queue.  It goes on when a connection has ended, or tries again after a while.
+ * kernel's queue.  It resumes when a connection has ended, or after a while.
  */
 #include "relay/serve/listener.h"
 
@@ -42,8 +42,7 @@ static bool accept_one(struct listener *listener)
     }
     if (errno == EAGAIN)
         return false;
-    /* accept(2): an error of the connection that was about to be accepted says nothing of the next.
-     */
+    /* accept(2) may report an error of the pending connection, which does not concern the next one. */
     if (errno == ECONNABORTED || errno == EINTR || errno == EPROTO || errno == ENETDOWN ||
         errno == ENETUNREACH || errno == EHOSTDOWN || errno == EHOSTUNREACH || errno == ENOPROTOOPT)
         return true;
@@ -66,7 +65,7 @@ void listeners_watch(struct relay *relay)
         relay->listeners[i].watch.ready = listener_ready;
         if (loop_add(&relay->loop, &relay->listeners[i].watch, EPOLLIN) && errno != EEXIST) {
             listeners_pause(relay, strerror(errno));
-            return; /* a listener that is watched in a pause would be ready again and again */
+            return; /* in a pause the listener is not watched, as it would be ready all the time */
         }
     }
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* listener.h: accepting clients, or not. */
+/* listener.h: accepting clients, and pausing. */
 #ifndef RELAY_SERVE_LISTENER_H
 #define RELAY_SERVE_LISTENER_H
 
@@ -23,12 +23,12 @@ struct listener {
 #define LISTENERS_PER_UPSTREAM 2 /* addresses, or loopbacks of a namespace */
 #define MAX_LISTENERS          (LISTENERS_PER_UPSTREAM * RELAY_MAX_UPSTREAMS)
 
-/* fd is the relay's from here on.  There are never more than MAX_LISTENERS of them. */
+/* Adds a listener, and owns fd.  The caller adds at most MAX_LISTENERS. */
 void listener_add(struct relay *relay, size_t upstream, const union address *address, int fd);
 void listeners_watch(struct relay *relay);
 void listeners_pause(struct relay *relay, const char *reason);
 void listeners_resume(struct relay *relay);
-/* Closes them; when draining, takes first what the kernel has already accepted. */
+/* Closes them; when draining, first accepts the connections in the kernel's queue. */
 void listeners_close(struct relay *relay);
 /* Whether one of them listens on just this address. */
 bool listeners_have(const struct relay *relay, const union address *address);

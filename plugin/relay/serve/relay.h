@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * relay.h: the relay's state, all of it, as long as the process lives.  The parts are declared where they belong; this
- * is for what ties them together, in serve/ and in setup/.
+ * relay.h: the relay's whole state.  Its parts are declared in their own headers; this header is for code in serve/ and
+ * setup/ that uses several of them.
  */
 #ifndef RELAY_SERVE_RELAY_H
 #define RELAY_SERVE_RELAY_H
@@ -25,7 +25,7 @@
 #include <sys/types.h>
 
 struct upstream {
-    struct destination *destination; /* config, and what dialling knows of it */
+    struct destination *destination; /* the config, and what is cached of its name */
     uint64_t connections_now, connections_total, connections_refused;
     uint64_t bytes_up, bytes_down;
     struct limits limits;
@@ -42,8 +42,8 @@ struct relay {
     enum relay_state state;
     const char *stop_reason;
     int64_t started_ms;
-    uint32_t uid;      /* who may control it, beside root */
-    bool in_container; /* and its first process */
+    uint32_t uid;      /* the user who may control it, besides root */
+    bool in_container; /* in which it is process 1 */
 
     size_t upstream_count;
     struct upstream upstreams[RELAY_MAX_UPSTREAMS];
@@ -58,8 +58,8 @@ struct relay {
     uint64_t connections_total, connections_now, connections_max;
     struct limits limits;
     struct list_node connections, turns;
-    bool has_moved; /* bytes, in this turn of the loop */
-    bool has_ended; /* a connection, in this turn */
+    bool has_moved; /* bytes were moved in this turn of the loop */
+    bool has_ended; /* a connection ended in this turn */
     struct pipe_pool pipes;
     struct dialler dialler;
 
@@ -69,10 +69,10 @@ struct relay {
 
     struct control_listener control_of_slug, control_of_instance;
     struct control_client control_clients[MAX_CONTROL_CLIENTS];
-    struct control_client *successor; /* has been offered the sockets, and may commit; or NULL */
-    int network_hold_fd;              /* to keep and to hand on (takeover.c); -1: none */
+    struct control_client *successor; /* was offered the sockets and may commit; NULL: none */
+    int network_hold_fd;              /* to hold, and to hand over (takeover_offer.c); -1: none */
     struct watch network_users; /* readable when no relay holds the network; fd -1: none does */
-    bool control_waits;         /* accepts no further one until one of them is done, or a while */
+    bool control_waits;         /* accepts no control client until one is done, or for a while */
     struct timer control_paused_timer;
     struct watch signals;  /* signalfd(2) */
     struct watch launcher; /* pidfd_open(2): it ends with that; fd -1: with none */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* ssh_wire.c: see ssh_wire.h.  Nothing here keeps state or reaches outside its arguments. */
+/* ssh_wire.c: see ssh_wire.h.  The functions use nothing but their arguments. */
 #include "relay/serve/ssh_wire.h"
 
 #include <string.h>
@@ -56,6 +56,6 @@ size_t ssh_goodbye(char *buffer, uint32_t reason, const char *text)
     for (size_t i = 0; i < text_length; i++)
         packet[at++] = text[i] >= ' ' && text[i] <= '~' ? (unsigned char)text[i] : '?';
     at += put_u32(packet + at, 0);          /* language tag: none */
-    memset(packet + at, 0, padding_length); /* nothing is secret yet */
+    memset(packet + at, 0, padding_length); /* need not be random, as nothing is encrypted yet */
     return identification_length + at + padding_length;
 }

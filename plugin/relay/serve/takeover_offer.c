@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * takeover_offer.c: hands the sockets of this relay, which runs, to one that starts (setup/takeover.c).
+ * takeover_offer.c: hands the sockets of this relay over to one that starts (setup/takeover.c).
  *
- * wire/control.h has the packets and their order.  What is handed over is the very socket that the kernel
- * queues clients on, so there is no moment without one, and none in which a client could be lost:
- * whichever relay accepts first serves it.  The claim on the slug is a socket as well.
+ * wire/control.h has the packets and their order.  The sockets on which the kernel queues clients are shared,
+ * so there is always one, and no client is lost: the relay that accepts first serves it.  The claim on the
+ * slug is a socket, too.
  *
  * A container's network ends with the container that it was made for, and with that all connections
- * of the relays in it.  So the first relay, which that container was made for, stays until the others
- * have gone, without sockets of its own if it has no connections.  It knows them by a pipe: each
- * relay holds the writing end, which is handed on from one to the next, and the kernel closes it
- * with whichever way a relay ends.
+ * of the relays in it.  So the first relay, for whose container it was made, stays until the others have
+ * ended, even if it has no connections left.  It notices their end by a pipe: each relay holds the
+ * writing end, which it got from the one before, and which the kernel closes however a relay ends.
  *
- * The last step must not leave two relays that serve, or none: this one stops accepting when it has sent its last
- * word, and not if that cannot be sent (control.c).
+ * The last step must not leave two relays that serve, or none: this one stops accepting once it has sent its last
+ * reply, and keeps serving if that cannot be sent (control.c).
  */
 #include "relay/serve/takeover_offer.h"
 
@@ -33,8 +32,8 @@ static void network_expired(struct timer *timer)
 }
 
 /*
- * Podman does not remove a container that ended while one that was in its network is still being removed:
- * so there is a moment for that.
+ * How long to wait before this relay ends: Podman does not remove a container that ends while another one that shared
+ * its network is still being removed.
  */
 static void network_is_free(struct watch *watch, uint32_t events)
 {
@@ -45,7 +44,7 @@ static void network_is_free(struct watch *watch, uint32_t events)
     timer_start(&relay->loop, &relay->network_timers, &relay->network_timer, network_expired);
 }
 
-/* hold_fd: out: to be sent, and closed; -1: there is no network to hold. */
+/* hold_fd: out: to be sent and closed; -1: there is no network to hold */
 static bool make_network_hold(struct relay *relay, int *hold_fd)
 {
     int pair[2];

@@ -7,9 +7,9 @@
 
 struct relay;
 
-/* Sends the claim and the listening sockets; false: not all of them. */
+/* Sends the claim and the listening sockets; false: they could not all be sent. */
 bool takeover_offer(struct relay *relay, int client_fd);
-/* The end of an offer: the network is held by others from here on, or the offer came to nothing. */
+/* Ends an offer: either others hold the network from now on, or the offer failed. */
 bool takeover_yield_network(struct relay *relay);
 void takeover_withdraw(struct relay *relay);
 

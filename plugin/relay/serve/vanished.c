@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vanished.c: ends a connection one of whose peers has vanished while bytes were on their way to it.
+ * vanished.c: ends connections with a peer that has vanished while bytes were in flight to it.
  *
- * Keepalive (address.c) asks a peer only while nothing is on its way; otherwise TCP retransmits, and would do
- * so for a quarter of an hour (tcp(7), tcp_retries2).  TCP_USER_TIMEOUT would bound that, but would end as
- * well a connection whose peer is there and just reads nothing, such as a client that was suspended.  So the
- * relay looks itself: a peer that leaves retransmissions or probes unanswered, and of which nothing was heard
- * for as long as keepalive would take, has vanished.
+ * Keepalive (base/address.c) only works while no bytes are in flight.  Otherwise TCP retransmits, for a quarter
+ * of an hour (tcp(7), tcp_retries2).  TCP_USER_TIMEOUT would shorten that, but would also end a connection
+ * whose peer is there and does not read, such as a suspended client.  So the relay checks itself: a
+ * peer has vanished if it leaves retransmissions or probes unanswered, and nothing has come from it for as
+ * long as keepalive would take.
  *
- * It looks every few seconds while bytes move or are on their way, and not at all while all is quiet.
+ * It checks every few seconds while bytes move or are in flight, and not at all on idle connections.
  */
 #include "relay/serve/vanished.h"
 
@@ -40,8 +40,8 @@ static int64_t patience_ms(int fd)
     return (idle_s + interval_s * probes) * 1000;
 }
 
-/* on_its_way: set if anything is. */
-static bool has_vanished(int fd, bool *on_its_way)
+/* in_flight: out: set to true if any bytes are in flight */
+static bool has_vanished(int fd, bool *in_flight)
 {
     struct tcp_info info;
     socklen_t length = sizeof info;
@@ -50,8 +50,8 @@ static bool has_vanished(int fd, bool *on_its_way)
         return false;
     if (info.tcpi_unacked == 0 && info.tcpi_probes == 0)
         return false;
-    *on_its_way = true;
-    /* The last probe of a closed window may have been sent just now, and one before it been lost on its way. */
+    *in_flight = true;
+    /* The last probe of a closed window may have been sent just now, and the one before it been lost. */
     if (info.tcpi_retransmits == 0 && info.tcpi_probes < 3)
         return false;
     int64_t silent_ms = info.tcpi_last_ack_recv < info.tcpi_last_data_recv
@@ -63,7 +63,7 @@ static bool has_vanished(int fd, bool *on_its_way)
 static void look(struct timer *timer)
 {
     struct relay *relay = container_of(timer, struct relay, vanished_timer);
-    bool on_its_way = false;
+    bool in_flight = false;
 
     for (struct list_node *node = relay->connections.next, *next; node != &relay->connections;
          node = next) {
@@ -73,12 +73,12 @@ static void look(struct timer *timer)
             connection->state != CONNECTION_ESTABLISHED)
             continue;
         for (int side = CLIENT; side <= UPSTREAM; side++)
-            if (has_vanished(connection->endpoints[side].watch.fd, &on_its_way)) {
+            if (has_vanished(connection->endpoints[side].watch.fd, &in_flight)) {
                 connection_peer_vanished(connection, (enum side)side);
                 break;
             }
     }
-    if (on_its_way)
+    if (in_flight)
         vanished_watch(relay);
 }
 

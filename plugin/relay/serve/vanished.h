@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* vanished.h: ends connections whose peers are gone without a word. */
+/* vanished.h: ending connections whose peers have vanished without closing them. */
 #ifndef RELAY_SERVE_VANISHED_H
 #define RELAY_SERVE_VANISHED_H
 
 struct relay;
 
-/* Bytes move: those whose peers have vanished are looked for. */
+/* Called when bytes move: starts the periodic check. */
 void vanished_watch(struct relay *relay);
 
 #endif

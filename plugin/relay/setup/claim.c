@@ -32,7 +32,7 @@ static int bind_control_name(const char *name)
     return fd;
 }
 
-/* The instance first, so that whatever holds the claim is found by its instance (control_client.c). */
+/* Binds the instance's name first, so that a relay that holds the claim can always be found by its instance. */
 bool claim_slug(struct relay *relay, struct takeover *takeover, struct setup_reply *reply)
 {
     const struct relay_config *config = &relay->config;

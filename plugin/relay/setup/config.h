@@ -22,14 +22,14 @@ struct given {
 
 /* Each returns false with reply filled in. */
 
-/* As many descriptors as may be, before the first one comes. */
+/* Raises the limit of descriptors, before any is received. */
 bool raise_descriptor_limit(struct setup_reply *reply);
 /* For the listeners, and one connection. */
 bool check_descriptor_limit(const struct relay *relay, struct setup_reply *reply);
-/* By SETUP_FD, into relay.config. */
+/* Receives the config over SETUP_FD into relay.config. */
 bool receive_config(struct relay *relay, struct given *given, struct setup_reply *reply);
 
-/* Ties the parts of the relay to relay.config, however that came. */
+/* Lets the parts of the relay point into relay.config, which was received or read from arguments. */
 void use_config(struct relay *relay);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * forwarding.c: a relay in a container does not serve where the kernel forwards.
+ * forwarding.c: a relay in a container refuses to serve if the kernel forwards packets.
  *
- * The container is on the agent's network and on the one that leads out.  The plugin has the engine switch
- * forwarding off (container/container_network.c); this makes sure that it is, whatever the engine made of that, and
- * in the network of a container that another version of the plugin has made.
+ * The container is on the agent's network and on one that leads out.  The plugin asks the engine to switch
+ * forwarding off (container/network.c).  This checks that it is off, even if the engine ignored that, or another
+ * version of the plugin made the container whose network is shared.
  */
 #include "relay/setup/forwarding.h"
 
@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What has to read "0"; a kernel without IPv6 has no such file. */
+/* These must contain "0"; a kernel without IPv6 lacks the second. */
 static const struct {
     const char *path;
     bool may_lack;
@@ -32,7 +32,7 @@ static bool is_off(const char *path, bool may_lack)
     if (fd < 0)
         return may_lack && errno == ENOENT;
     ssize_t length = read(fd, value, sizeof value);
-    (void)close(fd); /* it was only read */
+    (void)close(fd);
     return length > 0 && value[0] == '0' && (length == 1 || value[1] == '\n');
 }
 

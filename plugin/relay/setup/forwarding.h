@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* forwarding.h: a relay in a container does not serve where the kernel forwards. */
+/* forwarding.h: a relay in a container refuses to serve if the kernel forwards packets. */
 #ifndef RELAY_SETUP_FORWARDING_H
 #define RELAY_SETUP_FORWARDING_H
 
@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-/* False, with reply filled in, if the config wants the kernel to forward nothing and it does. */
+/* False, with reply filled in, if config.refuses_forwarding and the kernel forwards. */
 bool forwarding_refuse(const struct relay_config *config, struct setup_reply *reply);
 
 #endif

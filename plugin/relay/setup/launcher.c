@@ -2,9 +2,9 @@
 /*
  * launcher.c: the process that the relay ends with, if the start option exit_with_launcher asks for one.
  *
- * It is held by a descriptor (pidfd_open(2)), so it is never another process that has got its number.  A
- * relay that takes over gets that descriptor from the old one: whoever does the taking over, such as a
- * command that is done in a moment, is not the process that the gate was meant to end with.
+ * It is referred to by a descriptor (pidfd_open(2)), so a later process with its PID is not mistaken for it.  A
+ * relay that takes over gets the descriptor from the old relay, because the process that starts the takeover may
+ * be a short-lived command, with which the gate must not end.
  */
 #include "relay/setup/launcher.h"
 

@@ -9,7 +9,7 @@
 
 struct relay;
 
-/* Ends with the process that the config wants; false, with reply filled in. */
+/* Opens the process that the config names.  False, with reply filled in, on failure. */
 bool launcher_follow(struct relay *relay, struct takeover *takeover, struct setup_reply *reply);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* listen.c: the listening sockets on addresses of this machine, and what is said when one cannot be had. */
+/* listen.c: see listen.h. */
 #include "relay/setup/listen.h"
 
 #include "relay/serve/relay.h"
@@ -43,8 +43,8 @@ bool listener_fail(struct setup_reply *reply, const union address *address,
 }
 
 /*
- * An address alone is not enough: a host takes packets for any of its addresses on any interface
- * (RFC 1122 §3.3.4.2).  Before Linux 5.7 binding needs CAP_NET_RAW; the address is then the guard.
+ * Binds to the interface, too, as a host accepts packets for any of its addresses on any interface
+ * (RFC 1122 §3.3.4.2).  Before Linux 5.7 this needs CAP_NET_RAW; without it only the address is bound.
  */
 static bool hear_only(int fd, const char *interface)
 {

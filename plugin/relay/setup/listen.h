@@ -12,7 +12,7 @@
 
 struct relay;
 
-/* A listening TCP socket.  interface: hear only what comes in through it; empty: whichever.  -1 with errno set. */
+/* A listening TCP socket.  interface: "": any; -1, with errno set, on failure. */
 int listener_make(const union address *address, const char *interface);
 /* error: the errno value of listener_make */
 bool listener_fail(struct setup_reply *reply, const union address *address,

@@ -2,15 +2,17 @@
 /*
  * listen_inside.c: the listening sockets on the loopback of the agent's network namespace.
  *
- * Entering may take the user namespace that owns it, which changes who one is, and the relay has to
- * stay where it dials from.  So a child, the helper, enters, opens the sockets and sends them back.
+ * To enter it, a process may have to enter the user namespace that owns it, which changes its credentials; and
+ * the relay must stay in the namespace from which it dials.  So a child, the helper, enters, opens the
+ * sockets and sends them back.
  *
  * The agent is root in that user namespace: whatever enters it, the agent may trace, and read and write
  * all that it has (ptrace(2)), unless the process is not dumpable: then that takes a capability over the
  * namespace that the process was executed in, which the agent has not.  So the relay is not dumpable from its
  * first step (main.c), which the helper inherits, and the helper enters with two descriptors and nothing else.
  *
- * Should an agent control it all the same, it can report, and the relay takes this alone, each at its time:
+ * If an agent controls the helper all the same, it can only send reports, of which the relay accepts these, in
+ * this order:
  *
  *     number                  how often                      with
  *     REPORT_ENTERED          once                           nothing
@@ -43,7 +45,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MAX_ERRNO 4095 /* as the kernel has it */
+#define MAX_ERRNO 4095 /* of the kernel */
 
 static const char *const LOOPBACKS[] = {"127.0.0.1", "::1"};
 #define LOOPBACK_COUNT (sizeof LOOPBACKS / sizeof LOOPBACKS[0])
@@ -72,7 +74,7 @@ static bool give_up_all_else(int namespace_fd, int report_fd)
 /*
  * The kernel makes a process dumpable, or not, as the sysctl fs.suid_dumpable says, when its credentials
  * become other than a part of those before.  Here they become a part, and so nothing changes; if it ever
- * does, it is undone.
+ * does, this restores it.
  */
 static bool enter(void)
 {
@@ -137,7 +139,7 @@ static bool has_option(int fd, int option, int wanted)
     return !getsockopt(fd, SOL_SOCKET, option, &value, &length) && value == wanted;
 }
 
-/* SIOCGSKNS takes CAP_NET_ADMIN there: who has less cannot look. */
+/* SIOCGSKNS needs CAP_NET_ADMIN in that namespace; without it the check is skipped. */
 static bool is_in_network(int fd, const struct relay *relay)
 {
     struct stat network;
@@ -255,7 +257,7 @@ bool listeners_receive(struct relay *relay, int report_fd, const struct wanted_l
     return fail_helper(reply, "sent more than it must");
 }
 
-/* Takes out what the old relay has; returns how many are wanted beyond that. */
+/* Takes the sockets that the old relay has; returns how many more are wanted. */
 static size_t list_wanted(struct relay *relay, struct takeover *takeover,
                           struct wanted_listener wanted[MAX_LISTENERS])
 {

@@ -67,7 +67,7 @@ static bool is_listen_network(const struct relay *relay, int fd)
     struct stat network;
 
     if (!look_at_network(fd, &network))
-        return true; /* unknown: better refuse a loop than run it */
+        return true; /* unknown: assume it, as a loop must be prevented */
     return network.st_dev == relay->listen_network_device &&
            network.st_ino == relay->listen_network_inode;
 }

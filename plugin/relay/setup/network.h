@@ -18,9 +18,9 @@ bool setup_enter_network(int fd);
 /* what: "internal_network" or "egress_network" */
 bool setup_fail_enter(struct setup_reply *reply, const char *what, int error);
 
-/* Which one it listens in.  False, with reply filled in. */
+/* Records the namespace that it listens in.  False, with reply filled in, on failure. */
 bool note_listen_network(struct relay *relay, const struct given *given, struct setup_reply *reply);
-/* Enters the one to dial from, and closes both.  False, with reply filled in. */
+/* Enters the namespace to dial from, and closes both descriptors.  False, with reply filled in, on failure. */
 bool enter_egress(struct relay *relay, struct given *given, struct setup_reply *reply);
 
 #endif

@@ -2,9 +2,8 @@
 /*
  * sandbox.c: what the relay gives up once it is set up.
  *
- * A peer controls every byte that the relay moves.  Should one ever find a fault in it, there must
- * be nothing to gain: the process can talk to the destinations that the bottle has anyway, and no
- * more.
+ * A peer controls every byte that the relay moves.  If one exploits a bug in the relay, it must gain nothing: the
+ * process can reach the destinations that the bottle has anyway, and nothing else.
  *
  *   no new privileges   a set-uid program cannot be used to get any; the kernel asks for it before seccomp
  *   capabilities        none, in any set; root without them is an ordinary user
@@ -17,10 +16,10 @@
  *   seccomp             the system calls that sandbox_filter.c names, sockets of TCP and UDP only; what a
  *                       library may try without harm fails; any other call ends the process
  *
- * A call that ends the process raises SIGSYS first, whose handler writes the event `sandbox-violation`: a
- * relay that a library's new version has killed must say so, or nobody finds out.  It gives an attacker
- * nothing: the call was not made; the handler writes a line to the event log, which whoever has the process
- * can do anyway, and then makes a forbidden call itself, at which the kernel, because SIGSYS is blocked in its
+ * A call that ends the process raises SIGSYS first, whose handler writes the event `sandbox-violation`, so that
+ * it is noticed if a library's new version makes such a call.  An attacker gains nothing by it: the call was
+ * not made; the handler writes a line to the event log, which an attacker in the process can do anyway, and
+ * then makes a forbidden call itself, at which the kernel, because SIGSYS is blocked in its
  * handler, ends the process.  It never returns (rt_sigreturn(2) is forbidden), cannot be replaced
  * (rt_sigaction(2) is refused), and a SIGSYS that is blocked or has no handler ends the process at once.
  *
@@ -195,10 +194,10 @@ static void end_with_word(int signal_number, siginfo_t *info, void *context)
 {
     (void)signal_number;
     (void)context;
-    if (info->si_code == SYS_SECCOMP) /* not somebody's kill(2) */
+    if (info->si_code == SYS_SECCOMP) /* not sent with kill(2) */
         event_violation(handler_relay, system_call_name(info->si_syscall), info->si_syscall);
     (void)syscall(SYS_getsid, 0); /* forbidden */
-    _exit(EXIT_FAILURE);          /* where there is no filter */
+    _exit(EXIT_FAILURE);          /* in case there is no filter */
 }
 
 static bool enter_seccomp(struct relay *relay)
@@ -215,7 +214,7 @@ static bool enter_seccomp(struct relay *relay)
            !syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
 }
 
-/* ---- the whole ---- */
+/* ---- the sandbox ---- */
 
 bool sandbox_enter_opener(bool required)
 {
@@ -231,7 +230,7 @@ bool sandbox_enter_opener(bool required)
         return true;
     if (!limit(RLIMIT_NPROC, 0) || !limit(RLIMIT_MEMLOCK, 0) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
         return false;
-    /* Where the kernel lacks one, the other holds. */
+    /* If the kernel lacks one of the two, the other still protects. */
     bool in_landlock = enter_landlock(NULL);
     bool has_filter = !syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
     return (in_landlock && has_filter) || !required;

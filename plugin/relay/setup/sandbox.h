@@ -10,8 +10,8 @@
 struct relay;
 
 /*
- * Gives up what the loop does not need.  False, with reply filled in, if that is not
- * possible; else reply->message says what it is done without, and relay.sandbox_missing too.
+ * Gives up what the loop does not need.  False, with reply filled in, on failure; otherwise reply->message and
+ * relay.sandbox_missing name the stages that the system lacks.
  */
 bool sandbox_enter(struct relay *relay, struct setup_reply *reply);
 

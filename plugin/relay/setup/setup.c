@@ -13,11 +13,11 @@
  *   4. enter the egress namespace (network.c)
  *   5. set up DNS, signals (signals.c), the loop
  *   6. give up what the loop does not need (sandbox.c)
- *   7. report to the plugin; wait for its word; have the old relay stop accepting; report that
+ *   7. report to the plugin; wait until it says to go on; have the old relay stop accepting; report that
  *
- * Whatever fails is reported; leaving the process then undoes it all.
+ * A failure is reported; the end of the process then undoes everything.
  *
- * What belongs in setup/: all that runs before the sandbox closes.  What a peer's bytes reach is in serve/ and dial/.
+ * In setup/ belongs what runs before the sandbox closes.  What a peer's bytes reach is in serve/ and dial/.
  */
 #include "relay/setup/setup.h"
 
@@ -44,7 +44,7 @@
 #include <unistd.h>
 
 #define GOODBYE_WAIT_MS  2000
-#define LIMIT_QUIET_MS   5000 /* then what a limit refused is a matter of the past */
+#define LIMIT_QUIET_MS   5000 /* after that time without a refusal, a limit reports its count */
 #define PAUSE_MS         500
 #define IDLE_MS          1000
 #define CONTROL_WAIT_MS  5000
@@ -73,7 +73,7 @@ static void add_timer_queues(struct relay *relay)
     timer_init(&relay->vanished_timer);
 }
 
-/* Some are set aside, pipes have their part, and each connection takes two. */
+/* Some descriptors are reserved, pipes get a share, and each connection needs two. */
 static bool share_descriptors(struct relay *relay)
 {
     const uint64_t set_aside = RESERVED_DESCRIPTORS + relay->listener_count;
@@ -84,7 +84,7 @@ static bool share_descriptors(struct relay *relay)
     uint64_t shared = limit.rlim_cur > set_aside ? limit.rlim_cur - set_aside : 0;
     uint64_t for_pipes = pipe_pool_init(&relay->pipes, shared);
     relay->connections_max = shared > for_pipes + 2 ? (shared - for_pipes) / 2 : 1;
-    (void)pipe_pool_reserve(&relay->pipes); /* the data path works without, only slower */
+    (void)pipe_pool_reserve(&relay->pipes); /* without them the data path works, but is slower */
     return true;
 }
 
@@ -112,7 +112,7 @@ static bool start_loop(struct relay *relay, struct setup_reply *reply)
     return true;
 }
 
-/* ---- the whole ---- */
+/* ---- with a set-up socket ---- */
 
 static bool open_listeners(struct relay *relay, struct given *given, struct setup_reply *reply)
 {
@@ -183,7 +183,7 @@ bool relay_setup(struct relay *relay, int error)
     if (!tell_plugin(&reply) || !ready || !launcher_says_go())
         return false;
     bool serves = given.takeover.fd < 0 || takeover_commit(&given.takeover, relay, &last);
-    /* A launcher that died after its word to go on is not there to hear that it was followed. */
+    /* Ignored: a launcher that has died after it said to go on does not read the reply. */
     (void)tell_plugin(&last);
     (void)close(SETUP_FD);
     return serves;
@@ -226,7 +226,7 @@ static bool serve_from_arguments(struct relay *relay, int count, char **argument
            (wait_for_go(relay, reply) && takeover_commit(&given.takeover, relay, reply));
 }
 
-/* An engine may remove a container with its log as soon as it has ended: the launcher gets time to read it. */
+/* Waits, as an engine may remove a container and its log when it ends, so that the launcher can read the log. */
 bool relay_setup_from_arguments(struct relay *relay, int count, char **arguments)
 {
     struct setup_reply reply = {.result = BOTTLE_OK};
@@ -235,7 +235,7 @@ bool relay_setup_from_arguments(struct relay *relay, int count, char **arguments
     if (serve_from_arguments(relay, count, arguments, &reply))
         return true;
     event_notice(&relay->log, "start-failed", reply.message);
-    closefrom(STDERR_FILENO + 1); /* this undoes what was done */
+    closefrom(STDERR_FILENO + 1); /* closing the descriptors undoes what was done */
     (void)wait_for_signal(LAST_WORD_WAIT_S);
     return false;
 }

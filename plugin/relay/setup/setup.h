@@ -8,8 +8,8 @@
 struct relay;
 
 /*
- * By SETUP_FD (wire/setup_reply.h).  Returns false when the relay has to go.
- * @error: 0, or the errno value of what failed before, for the plugin to hear
+ * Sets up over SETUP_FD (wire/setup_reply.h).  False: the relay has to end.
+ * @error: 0, or the errno value of an earlier failure, to be reported to the plugin
  */
 bool relay_setup(struct relay *relay, int error);
 /* The same for a relay that got its config as arguments: those after "serve". */

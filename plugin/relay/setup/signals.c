@@ -41,7 +41,7 @@ static bool make_set_of_signals(sigset_t *signals)
            !sigaddset(signals, SIGINT);
 }
 
-/* A first process takes only signals that it waits for (pid_namespaces(7)). */
+/* Process 1 gets only signals that it handles or waits for (pid_namespaces(7)). */
 bool block_signals(struct setup_reply *reply)
 {
     sigset_t signals;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* signals.h: the signals that the relay hears, before it has a loop and then. */
+/* signals.h: the signals that the relay handles, before the loop runs and in it. */
 #ifndef RELAY_SETUP_SIGNALS_H
 #define RELAY_SETUP_SIGNALS_H
 
@@ -14,7 +14,7 @@ bool watch_signals(struct relay *relay);
 
 /* For a relay in a container, which waits for signals while it has no loop.  False, with reply filled in. */
 bool block_signals(struct setup_reply *reply);
-/* The one that came: SIGUSR1, SIGTERM or SIGINT; negative: none did. */
+/* Returns the signal that arrived: SIGUSR1, SIGTERM or SIGINT; negative: none. */
 int wait_for_signal(int seconds);
 
 #endif

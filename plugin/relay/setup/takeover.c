@@ -2,13 +2,13 @@
 /*
  * takeover.c: receives the sockets of the relay that this one takes over from (serve/takeover_offer.c).
  *
- * A socket is taken out if it listens on the address that the new relay wants, in the namespace
- * where it wants it: the new relay may have other upstreams, or another network.  What it does not
- * want, it closes; the old relay closes its own when it drains, and then nobody listens there.
+ * The new relay may have other upstreams, or another network.  It uses the sockets that listen on an address that
+ * it wants, in the namespace in which it wants it, and closes the others; the old relay closes its copies when
+ * it drains, and then nobody listens there.
  *
- * The last step must not leave two relays that serve, or none: this one serves if it has the old one's last word.  When
- * it waits no longer, it shuts the connection down, which makes the old relay's sending fail, and looks
- * once more whether the word had come before.
+ * The last step must not leave two relays that serve, or none: this one serves if it gets the old one's last reply.  If
+ * it waits in vain, it shuts the connection down, so that the old relay can no longer send that reply, and then
+ * checks once more whether it had arrived before.
  */
 #include "relay/setup/takeover.h"
 
@@ -161,7 +161,7 @@ bool takeover_commit(struct takeover *takeover, const struct relay *relay,
         received = recv(takeover->fd, &word, sizeof word, 0);
     if (received < 0) {
         int error = errno;
-        (void)shutdown(takeover->fd, SHUT_RDWR); /* fails only where the other end is gone */
+        (void)shutdown(takeover->fd, SHUT_RDWR); /* fails only if the other end is closed */
         if (recv(takeover->fd, &word, sizeof word, MSG_DONTWAIT) == (ssize_t)sizeof word)
             received = sizeof word;
         errno = error;

@@ -24,14 +24,14 @@ struct takeover {
     int listeners[MAX_LISTENERS]; /* -1: taken out */
 };
 
-/* Receives what the old relay offers; false, with reply filled in, if it offers nothing. */
+/* Receives what the old relay hands over; false, with reply filled in, if it refuses. */
 bool takeover_receive(struct takeover *takeover, const struct relay *relay,
                       struct setup_reply *reply);
-/* Takes out the socket that listens on the address; -1 if there is none. */
+/* Takes the socket that listens on the address; -1: there is none. */
 int takeover_listener(struct takeover *takeover, const union address *address);
-/* Closes what was not taken out. */
+/* Closes what was not taken. */
 void takeover_drop_rest(struct takeover *takeover);
-/* Tells the old relay to stop accepting.  False, with reply filled in: it serves on, or is gone. */
+/* Tells the old relay to stop accepting.  False, with reply filled in: it keeps serving, or has ended. */
 bool takeover_commit(struct takeover *takeover, const struct relay *relay,
                      struct setup_reply *reply);
 
