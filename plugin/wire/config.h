@@ -6,7 +6,7 @@
  * The struct is in host byte order, as both ends run on one machine.  It has no version, as the plugin that sends it
  * carries this relay inside itself.  It is not JSON, so the relay needs no JSON parser.
  *
- * In wire/ belong both ends of the protocols between our own processes, and the relay's program as the plugin
+ * In wire/ belongs each end of the protocols between our own processes, and the relay's program as the plugin
  * carries it.  What knows a bottle or a connection does not belong here.
  */
 #ifndef WIRE_CONFIG_H

@@ -8,7 +8,7 @@
  * parses what is known to be valid, without its strict mode, which adds nothing then, and in version 0.18
  * refuses every character beyond ASCII.
  *
- * In text/ belong grammars, JSON, UTF-8, failures and other text.  What knows a sidecar, a file or a process does
+ * In text/ belongs what reads or writes text: grammars, JSON, UTF-8, failures.  What knows a sidecar, a file or a process does
  * not belong here.
  */
 #include "common/text/json_text.h"

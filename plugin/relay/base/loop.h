@@ -5,7 +5,7 @@
  * A watch ties a descriptor to a function.  A timer queue holds timers of one duration, so
  * appending keeps it sorted: starting and stopping a timer costs O(1) and no allocation.
  *
- * In base/ belong the loop, the event log, addresses, pipes and the like, each with a struct of its own.  What knows a
+ * In base/ belongs what the other rooms build on: the loop, the event log, addresses, pipes, each with its own struct.  What knows a
  * connection or a destination does not belong here.
  */
 #ifndef RELAY_LOOP_H
