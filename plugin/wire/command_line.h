@@ -10,6 +10,24 @@
 #include "wire/message_size.h"
 
 #include <stdbool.h>
+#include <stddef.h>
+
+/* The names, for both ends. */
+#define ARGUMENT_SLUG                   "--slug"
+#define ARGUMENT_INSTANCE               "--instance"
+#define ARGUMENT_LISTEN                 "--listen"
+#define ARGUMENT_UPSTREAM               "--upstream"
+#define ARGUMENT_DNS_SERVER             "--dns-server"
+#define ARGUMENT_RESOLVE_TIMEOUT        "--resolve-timeout-ms"
+#define ARGUMENT_DIAL_TIMEOUT           "--dial-timeout-ms"
+#define ARGUMENT_IDENTIFICATION_TIMEOUT "--identification-timeout-ms"
+#define ARGUMENT_LIMIT                  "--limit"
+#define ARGUMENT_SANDBOX                "--sandbox"
+#define ARGUMENT_FORWARDING             "--forwarding"
+#define ARGUMENT_TAKEOVER               "--takeover"
+
+/* ALIAS,LISTEN_PORT,HOST,PORT */
+#define UPSTREAM_TEXT_SIZE ((size_t)2 * RELAY_HOST_SIZE + sizeof ",65535,,65535")
 
 struct json_object;
 

@@ -47,18 +47,18 @@ enum option_kind {
 };
 
 static const char *const OPTIONS[OPTION_COUNT] = {
-    [SLUG] = "--slug",
-    [INSTANCE] = "--instance",
-    [LISTEN] = "--listen",
-    [UPSTREAM_ENTRY] = "--upstream",
-    [DNS_SERVER] = "--dns-server",
-    [RESOLVE_TIMEOUT] = "--resolve-timeout-ms",
-    [DIAL_TIMEOUT] = "--dial-timeout-ms",
-    [IDENTIFICATION_TIMEOUT] = "--identification-timeout-ms",
-    [LIMIT] = "--limit",
-    [SANDBOX] = "--sandbox",
-    [FORWARDING] = "--forwarding",
-    [TAKEOVER] = "--takeover",
+    [SLUG] = ARGUMENT_SLUG,
+    [INSTANCE] = ARGUMENT_INSTANCE,
+    [LISTEN] = ARGUMENT_LISTEN,
+    [UPSTREAM_ENTRY] = ARGUMENT_UPSTREAM,
+    [DNS_SERVER] = ARGUMENT_DNS_SERVER,
+    [RESOLVE_TIMEOUT] = ARGUMENT_RESOLVE_TIMEOUT,
+    [DIAL_TIMEOUT] = ARGUMENT_DIAL_TIMEOUT,
+    [IDENTIFICATION_TIMEOUT] = ARGUMENT_IDENTIFICATION_TIMEOUT,
+    [LIMIT] = ARGUMENT_LIMIT,
+    [SANDBOX] = ARGUMENT_SANDBOX,
+    [FORWARDING] = ARGUMENT_FORWARDING,
+    [TAKEOVER] = ARGUMENT_TAKEOVER,
 };
 
 static bool fail(char message[RELAY_MESSAGE_SIZE], const char *format, ...)
@@ -118,7 +118,7 @@ static bool take_port(const char *text, uint16_t *port)
 /* ALIAS,LISTEN_PORT,HOST,PORT: none of them can contain a comma. */
 static bool take_upstream(struct relay_config *config, const char *text)
 {
-    char copy[(size_t)2 * RELAY_HOST_SIZE + sizeof ",65535,,65535"];
+    char copy[UPSTREAM_TEXT_SIZE];
     char *rest = copy;
 
     if (config->upstream_count == RELAY_MAX_UPSTREAMS ||
