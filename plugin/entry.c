@@ -6,12 +6,13 @@
  *
  *   here         arguments, plan and target are checked; the failure's text becomes the message
  *                (common/sidecar/operations.c has what that is in every plugin)
- *   prepare.c    manifest.c: bottle → upstreams; agent_files.c: upstreams → files; plan.c: → JSON and
- *                back
- *   native.c     a backend (backend.h): relay_process.c runs the relay, control_client.c talks to it
+ *   bottle/      prepare.c; manifest.c: bottle → upstreams; agent_files.c: upstreams → files; plan.c: → JSON
+ *                and back
+ *   native/, docker/
+ *                the backends (backend.h): each runs the relay, as a process or in a container, and talks to it
  *
- * relay/ is the program that the native backend runs; it is embedded in this file's library
- * (relay_image.S), and relay/main.c is where to read on.
+ * relay/ is the program that both backends run; it is embedded in this file's library (wire/relay_image.S), and
+ * relay/main.c is where to read on.
  *
  * What belongs in plugin/: what every backend has in common, here and in backend.h, and a change from one to
  * another.  Each backend, and what more than one of them needs, has a folder.

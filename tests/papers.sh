@@ -319,7 +319,7 @@ references() {
 }
 
 dev_commands() {
-    same "$(grep -ohP '\./dev \K[a-z]+' "${papers[@]}" | while read -r name; do
+    same "$(grep -ohP '\./dev \K[a-z0-9]+' "${papers[@]}" | while read -r name; do
         ./dev help | grep -qE "^  $name( |$)" && continue
         echo "./dev has no $name"
     done
